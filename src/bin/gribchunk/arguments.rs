@@ -1,0 +1,162 @@
+//! The command line. Other tools call it: names and meanings stay.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// One consistent dataset of a forecast that is still arriving: GRIB files as a Zarr store on Icechunk.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110)]
+pub struct Arguments {
+    /// One JSON object on standard output, or one a line for lists; ecCodes key names.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// A directory or file that virtual chunks may be read from, beside those you ingested from yourself.
+    #[arg(long, global = true, value_name = "PREFIX")]
+    pub allow: Vec<String>,
+    /// Refuse virtual chunks whose source cannot be checked to be the one that was ingested.
+    #[arg(long, global = true)]
+    pub require_verified: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The whole story in a few seconds, on small files that are built in.
+    Demo {
+        /// Where the repository and the files go; a temporary directory that is removed afterwards by default.
+        directory: Option<PathBuf>,
+    },
+    /// The fields of GRIB files, or of the files beside index sidecars.
+    Scan {
+        #[arg(required = true)]
+        sources: Vec<String>,
+        /// Decode too: count, missing, min, max, mean and a hash of the values.
+        #[arg(long)]
+        values: bool,
+    },
+    /// Makes a repository with an empty cube, all NaN, that has a place for every field of a run.
+    Init(Init),
+    /// Adds reference times to the cube.
+    Allocate {
+        repository: PathBuf,
+        /// 2026112106, or several separated by commas.
+        #[arg(long)]
+        times: Option<String>,
+    },
+    /// Puts the fields of files into their slots; each file becomes visible in one commit.
+    Ingest(Ingest),
+    /// Decodes virtual chunks and stores them in the repository.
+    #[command(alias = "materialize")]
+    Materialise {
+        repository: PathBuf,
+        /// Which slots, as in variable=t2m/tp,step=0:48,number=0:50
+        #[arg(long, value_name = "SELECTION")]
+        select: Option<String>,
+        /// Slots in one commit; all by default.
+        #[arg(long)]
+        batch: Option<usize>,
+    },
+    /// What is in a repository: dimensions, variables, how many slots are missing, virtual and materialised.
+    Show {
+        repository: PathBuf,
+        /// A branch, tag, snapshot id or date-time.
+        #[arg(long, default_value = "main", value_name = "REF")]
+        at: String,
+        /// Print which fields go where, as JSON that `init --layout` takes.
+        #[arg(long)]
+        layout: bool,
+    },
+    /// Which slots have arrived: step x member pictures, and what failed and why.
+    Coverage {
+        repository: PathBuf,
+        #[arg(long, default_value = "main", value_name = "REF")]
+        at: String,
+        #[arg(long, value_name = "SELECTION")]
+        select: Option<String>,
+        /// Only what failed, with file and reason.
+        #[arg(long)]
+        failed: bool,
+    },
+    /// The snapshots: id, time, what changed.
+    Log {
+        repository: PathBuf,
+        #[arg(long, default_value = "main", value_name = "REF")]
+        at: String,
+        /// At most so many.
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
+    /// Reads a part of an array into a NumPy file.
+    Get(Get),
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    pub repository: PathBuf,
+    /// Samples: GRIB files, directories, globs; index sidecars are used where they are.
+    pub sources: Vec<String>,
+    /// Reference times of the cube, instead of those of the samples: 2026112100,2026112106
+    #[arg(long)]
+    pub times: Option<String>,
+    /// Steps of the cube, instead of those of the samples: 0:144:3,150:360:6 (hours)
+    #[arg(long)]
+    pub steps: Option<String>,
+    /// Members of the cube, instead of those of the samples: 0:50
+    #[arg(long)]
+    pub members: Option<String>,
+    /// Which fields become part of the cube.
+    #[arg(long, value_name = "SELECTION")]
+    pub select: Option<String>,
+    /// The group of the cube; the root group by default.
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// Types of level that get a dimension even where there is one level.
+    #[arg(long, value_name = "TYPE_OF_LEVEL")]
+    pub level_dimension: Vec<String>,
+    /// A layout that `show --layout` printed: only these variables, whatever the samples hold besides.
+    #[arg(long, value_name = "FILE")]
+    pub layout: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Ingest {
+    pub repository: PathBuf,
+    #[arg(required = true)]
+    pub sources: Vec<String>,
+    /// Make the repository from the same files if it is not there.
+    #[arg(long)]
+    pub create: bool,
+    /// Decode and store these fields at once; the others become virtual.
+    #[arg(long, value_name = "SELECTION")]
+    pub materialise: Option<String>,
+    /// What happens when a slot is filled already.
+    #[arg(long, value_enum, default_value_t = OnConflict::Replace)]
+    pub on_conflict: OnConflict,
+    /// One commit for each file.
+    #[arg(long)]
+    pub commit_each: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum OnConflict {
+    Replace,
+    Keep,
+    Fail,
+}
+
+#[derive(Debug, Args)]
+pub struct Get {
+    pub repository: PathBuf,
+    /// Path of the array: t2m, mean/t2m
+    pub array: String,
+    #[arg(long, default_value = "main", value_name = "REF")]
+    pub at: String,
+    /// As in step=6,number=3,latitude=10:-10
+    #[arg(long, value_name = "SELECTION")]
+    pub select: Option<String>,
+    /// The NumPy file to write.
+    #[arg(short, long, value_name = "FILE.npy")]
+    pub output: PathBuf,
+}

@@ -1,0 +1,267 @@
+//! init, allocate, ingest, materialise.
+
+use std::path::Path;
+
+use gribchunk::cube::build::SampleField;
+use gribchunk::ingest::FileReport;
+use gribchunk::{
+    Conflict, Error, IngestOptions, LayoutOptions, MaterialiseOptions, OpenOptions, Repository, Result, Selection,
+};
+use serde_json::json;
+
+use crate::arguments::{Ingest, Init, OnConflict};
+use crate::output::{Outcome, bytes, json_line, progress};
+
+/// How many refusals of a file are printed.
+const PRINTED: usize = 5;
+
+pub async fn init(arguments: Init, options: OpenOptions, json: bool) -> Result<Outcome> {
+    let layout_options = layout_options(&arguments)?;
+    if arguments.sources.is_empty() {
+        return Err(Error::Invalid {
+            what: "no samples".into(),
+            remedy: "give GRIB files or directories that show what the cube will hold, such as yesterday's run".into(),
+        });
+    }
+    let (mut samples, left_out) = gribchunk::sample(&arguments.sources)?;
+    if let Some(file) = &arguments.layout {
+        keep_variables(&mut samples, file)?;
+    }
+    let repository = create_or_open(&arguments.repository, options).await?;
+    create_cube(&repository, &samples, &left_out, &layout_options, json).await?;
+    Ok(if left_out.is_empty() { Outcome::All } else { Outcome::Part })
+}
+
+/// An empty repository, if there is none; one that is there may have no cube yet.
+async fn create_or_open(path: &Path, options: OpenOptions) -> Result<Repository> {
+    if path.join("repo").exists() {
+        Repository::open(path, options).await
+    } else {
+        Repository::create(path, options).await
+    }
+}
+
+async fn create_cube(
+    repository: &Repository,
+    samples: &[SampleField],
+    left_out: &[String],
+    options: &LayoutOptions,
+    json: bool,
+) -> Result<()> {
+    let (layout, snapshot) = gribchunk::init(repository, samples, options).await?;
+    let mut groups = Vec::new();
+    for (path, group) in &layout.groups {
+        let slots: u64 = group.variables.values().map(|v| group.expected_slots(v)).sum();
+        groups.push(json!({
+            "group": path, "variables": group.variables.keys().collect::<Vec<_>>(),
+            "times": group.times.len(), "steps": group.steps.len(), "members": group.members.len(),
+            "gridType": group.grid_type, "expectedSlots": slots,
+        }));
+        if !json {
+            let members = if group.members.is_empty() { String::new() } else { format!(" x {} members", group.members.len()) };
+            let name = if path.is_empty() { "/".to_string() } else { format!("/{path}") };
+            println!(
+                "{name}: {} variables, {} times x {} steps{members}, {slots} expected slots, grid {} {:?}",
+                group.variables.len(),
+                group.times.len(),
+                group.steps.len(),
+                group.grid_type,
+                group.grid_shape,
+            );
+            if let Some(note) = group.grid.as_ref().and_then(|g| g.coordinates_note()) {
+                eprintln!("gribchunk: {name}: {note}");
+            }
+        }
+    }
+    for reason in left_out {
+        eprintln!("gribchunk: left out: {reason}");
+    }
+    if json {
+        json_line(&json!({
+            "repository": repository.location(), "snapshot": snapshot, "groups": groups, "leftOut": left_out,
+        }))
+    } else {
+        println!("allocated in snapshot {snapshot}");
+        Ok(())
+    }
+}
+
+fn layout_options(arguments: &Init) -> Result<LayoutOptions> {
+    let mut options = LayoutOptions::default();
+    options.times = arguments.times.as_deref().map(times).transpose()?;
+    options.steps = arguments.steps.as_deref().map(gribchunk::selection::parse_steps).transpose().map_err(selection)?;
+    options.members =
+        arguments.members.as_deref().map(gribchunk::selection::parse_members).transpose().map_err(selection)?;
+    options.select = arguments.select.as_deref().map(Selection::parse).transpose().map_err(selection)?;
+    options.group = arguments.group.clone();
+    options.level_dimensions = arguments.level_dimension.clone();
+    Ok(options)
+}
+
+/// Leaves only samples of the variables that a printed layout names.
+fn keep_variables(samples: &mut Vec<SampleField>, file: &Path) -> Result<()> {
+    let bad = |reason: String| Error::Invalid { what: format!("the layout {}", file.display()), remedy: reason };
+    let text = std::fs::read_to_string(file).map_err(|e| bad(e.to_string()))?;
+    let layout: serde_json::Value = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
+    let groups = layout["groups"].as_object().ok_or_else(|| bad("it has no groups: use `show --layout`".into()))?;
+    let wanted: Vec<&String> =
+        groups.values().filter_map(|g| g["variables"].as_object()).flat_map(|v| v.keys()).collect();
+    samples.retain(|sample| {
+        gribchunk::cube::select::variable_names(&sample.key).iter().any(|name| wanted.contains(&name))
+    });
+    Ok(())
+}
+
+fn times(text: &str) -> Result<Vec<i64>> {
+    gribchunk::selection::parse_times(text).map_err(selection)
+}
+
+pub fn selection(error: gribchunk::selection::SelectionError) -> Error {
+    Error::Invalid { what: error.to_string(), remedy: "see `gribchunk help` for the selection language".into() }
+}
+
+pub async fn allocate(path: &Path, new: Option<&str>, options: OpenOptions, json: bool) -> Result<Outcome> {
+    let Some(new) = new else {
+        return Err(Error::Invalid { what: "no times".into(), remedy: "give --times 2026112106".into() });
+    };
+    let times = times(new)?;
+    let repository = Repository::open(path, options).await?;
+    let (added, snapshot) = gribchunk::allocate(&repository, &times).await?;
+    if json {
+        json_line(&json!({"newTimes": added, "snapshot": snapshot}))?;
+    } else {
+        match &snapshot {
+            Some(snapshot) => println!("{added} new times, allocated in snapshot {snapshot}"),
+            None => println!("nothing to do: these times are there already"),
+        }
+    }
+    Ok(Outcome::All)
+}
+
+pub async fn ingest(arguments: Ingest, options: OpenOptions, json: bool) -> Result<Outcome> {
+    let materialise = arguments.materialise.as_deref().map(Selection::parse).transpose().map_err(selection)?;
+    let is_there = arguments.repository.join("repo").exists();
+    let repository = if arguments.create && !is_there {
+        let (samples, left_out) = gribchunk::sample(&arguments.sources)?;
+        let repository = Repository::create(&arguments.repository, options).await?;
+        if json {
+            gribchunk::init(&repository, &samples, &LayoutOptions::default()).await?;
+        } else {
+            create_cube(&repository, &samples, &left_out, &LayoutOptions::default(), false).await?;
+        }
+        repository
+    } else {
+        Repository::open(&arguments.repository, options).await?
+    };
+    let mut ingest_options = IngestOptions::default();
+    ingest_options.materialise = materialise;
+    ingest_options.commit_each = arguments.commit_each;
+    ingest_options.on_conflict = match arguments.on_conflict {
+        OnConflict::Replace => Conflict::Replace,
+        OnConflict::Keep => Conflict::Keep,
+        OnConflict::Fail => Conflict::Fail,
+    };
+    let files = gribchunk::source::expand(&arguments.sources)?.len();
+    let bar = progress(files as u64, json);
+    let report = gribchunk::ingest(&repository, &arguments.sources, &ingest_options, |file| {
+        bar.inc(1);
+        if !json {
+            bar.suspend(|| print_file(file));
+        }
+    })
+    .await?;
+    bar.finish_and_clear();
+    let outcome = match (report.is_complete(), report.brought_anything()) {
+        (true, _) => Outcome::All,
+        (false, true) => Outcome::Part,
+        (false, false) => Outcome::Nothing,
+    };
+    if json {
+        let mut value = serde_json::to_value(&report).unwrap_or_default();
+        if let Some(object) = value.as_object_mut() {
+            object.insert("placed".into(), json!(report.placed()));
+            object.insert("materialised".into(), json!(report.materialised()));
+            object.insert("refused".into(), json!(report.refused()));
+            object.insert("complete".into(), json!(report.is_complete()));
+        }
+        json_line(&value)?;
+    } else {
+        println!(
+            "{} fields of {} files placed, {} of them materialised, {} refused; {} commits",
+            report.placed(),
+            report.files.len(),
+            report.materialised(),
+            report.refused(),
+            report.snapshots.len()
+        );
+    }
+    Ok(outcome)
+}
+
+fn print_file(file: &FileReport) {
+    let name = file.url.rsplit('/').next().unwrap_or(&file.url);
+    if let Some(error) = &file.error {
+        eprintln!("gribchunk: {error}");
+        return;
+    }
+    let mut notes = Vec::new();
+    let mut note = |count: u64, text: &str| {
+        if count > 0 {
+            notes.push(format!("{count} {text}"));
+        }
+    };
+    note(file.materialised, "materialised");
+    note(file.kept, "kept as they were");
+    note(file.not_selected, "not selected");
+    note(file.duplicates, "identical duplicates");
+    note(file.refused.len() as u64, "refused");
+    let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
+    if file.unchanged {
+        println!("{name}: unchanged{notes}");
+    } else {
+        println!("{name}: {} fields{notes}", file.placed);
+    }
+    for refused in file.refused.iter().take(PRINTED) {
+        let field = if refused.field.is_empty() { String::new() } else { format!(" {}", refused.field) };
+        eprintln!("gribchunk: {name} at byte {}:{field}: {}", refused.offset, refused.reason);
+    }
+    if file.refused.len() > PRINTED {
+        eprintln!("gribchunk: {name}: {} more, see `gribchunk coverage --failed`", file.refused.len() - PRINTED);
+    }
+    for warning in file.warnings.iter().take(PRINTED) {
+        eprintln!("gribchunk: {name}: {warning}");
+    }
+}
+
+pub async fn materialise(
+    path: &Path,
+    select: Option<&str>,
+    batch: Option<usize>,
+    options: OpenOptions,
+    json: bool,
+) -> Result<Outcome> {
+    let select = select.map(Selection::parse).transpose().map_err(selection)?;
+    let repository = Repository::open(path, options).await?;
+    let mut materialise_options = MaterialiseOptions::default();
+    materialise_options.select = select;
+    materialise_options.batch = batch;
+    let report = gribchunk::materialise(&repository, &materialise_options).await?;
+    if json {
+        json_line(&report)?;
+    } else {
+        println!(
+            "{} slots materialised, {} stored, in {} commits",
+            report.materialised,
+            bytes(report.bytes),
+            report.snapshots.len()
+        );
+        for failed in &report.failed {
+            eprintln!("gribchunk: {}: {}", failed.field, failed.reason);
+        }
+    }
+    Ok(match (report.failed.is_empty(), report.materialised) {
+        (true, _) => Outcome::All,
+        (false, 0) => Outcome::Nothing,
+        (false, _) => Outcome::Part,
+    })
+}

@@ -1,0 +1,28 @@
+//! GRIB bytes, no I/O: messages, fields, keys, names, grids, values.
+//!
+//! ```text
+//! bytes -> walk (messages) -> sections (fields) -> key (what it is) / grid (where) / packing (how) -> decode (values)
+//! ```
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod decode;
+pub mod error;
+mod grib1;
+mod grib2;
+pub mod grid;
+pub mod header;
+pub mod key;
+mod level;
+pub mod names;
+mod octets;
+pub mod packing;
+pub mod sections;
+mod template;
+mod template_table;
+pub mod time;
+pub mod walk;
+
+pub use error::{GribError, Result};
+pub use header::FieldHeader;
+pub use key::{FieldKey, GridDigests};
+pub use sections::{FieldSections, fields, fields_of_prefix};

@@ -1,0 +1,399 @@
+//! Placed fields -> references and stored chunks -> one commit for whole files.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use futures::{StreamExt, TryStreamExt};
+use icechunk::format::manifest::{ChunkPayload, VirtualChunkLocation, VirtualChunkRef};
+use serde_json::json;
+
+use crate::cube::place::Slot;
+use crate::error::{Error, Result};
+use crate::repository::ledger::{FileRecord, RefusedField};
+use crate::repository::{Conflict, Repository, Transaction};
+use crate::selection::Selection;
+use crate::source::{self, SourceFile};
+
+use super::materialise::{Decoded, decode_and_encode};
+use super::place::{PlacedField, Placement, place};
+use super::report::{FileReport, IngestReport};
+use super::scan::{ScannedFile, scan_file};
+
+/// References in one commit: Icechunk takes more, but one commit should stay below a second.
+const REFERENCES_PER_COMMIT: usize = 1_000_000;
+/// How often an ingest is done again when the cube's metadata changed under it.
+const ATTEMPTS: usize = 20;
+/// Ledger elements named in a commit's metadata, which Icechunk copies into a file that every commit rewrites.
+const NAMED_ELEMENTS: usize = 16;
+
+/// How files are ingested.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct IngestOptions {
+    /// Fields that are decoded and stored at once; the others become virtual.
+    pub materialise: Option<Selection>,
+    pub on_conflict: Conflict,
+    /// One commit for each file, rather than one for all.
+    pub commit_each: bool,
+}
+
+impl IngestOptions {
+    pub fn materialise(mut self, selection: Selection) -> Self {
+        self.materialise = Some(selection);
+        self
+    }
+
+    pub fn on_conflict(mut self, conflict: Conflict) -> Self {
+        self.on_conflict = conflict;
+        self
+    }
+
+    pub fn commit_each(mut self) -> Self {
+        self.commit_each = true;
+        self
+    }
+}
+
+/// Ingests files, directories or globs. All fields of a file become visible in one commit; files share commits unless
+/// [`IngestOptions::commit_each`] is set. A file that was ingested and did not change changes nothing. `done` is called
+/// with each file's report as it is committed.
+///
+/// # Errors
+/// When a source does not exist or nothing could be committed. Bad files and fields are in the report, and in the ledger.
+pub async fn ingest(
+    repository: &Repository,
+    sources: &[String],
+    options: &IngestOptions,
+    mut done: impl FnMut(&FileReport),
+) -> Result<IngestReport> {
+    let files = source::expand(sources)?;
+    add_sources(repository, &files).await?;
+    let mut report = IngestReport::default();
+    let mut batch = Vec::new();
+    let mut references = 0;
+    let mut files = files.into_iter().peekable();
+    while let Some(file) = files.next() {
+        let scanned = scan_file(&file);
+        references += scanned.as_ref().map_or(0, |s| s.fields.len());
+        batch.push((file, scanned));
+        if options.commit_each || references >= REFERENCES_PER_COMMIT || files.peek().is_none() {
+            let (files, snapshot) = commit_batch(repository, &std::mem::take(&mut batch), options).await?;
+            files.iter().for_each(&mut done);
+            report.files.extend(files);
+            report.snapshots.extend(snapshot);
+            references = 0;
+        }
+    }
+    Ok(report)
+}
+
+/// The directories of the files become sources: the deepest common one of those that share a parent.
+async fn add_sources(repository: &Repository, files: &[SourceFile]) -> Result<()> {
+    let mut common: Option<std::path::PathBuf> = None;
+    let mut directories: HashSet<&Path> = HashSet::new();
+    for file in files {
+        directories.extend(file.path.parent());
+    }
+    for directory in &directories {
+        common = Some(match common {
+            None => directory.to_path_buf(),
+            Some(common) => common.ancestors().find(|a| directory.starts_with(a)).unwrap_or(Path::new("/")).into(),
+        });
+    }
+    match common {
+        // Directories that have only the root (or a top directory) in common are sources of their own.
+        Some(common) if common.components().count() > 2 => repository.add_source(&common).await,
+        Some(_) => {
+            for directory in directories {
+                repository.add_source(directory).await?;
+            }
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+type Scanned = (SourceFile, Result<ScannedFile>);
+
+async fn commit_batch(
+    repository: &Repository,
+    batch: &[Scanned],
+    options: &IngestOptions,
+) -> Result<(Vec<FileReport>, Option<String>)> {
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        match try_commit(repository, batch, options).await {
+            // Another writer allocated times or changed attributes: Icechunk cannot rebase chunk changes over that.
+            Err(error @ Error::Conflict { .. }) if options.on_conflict != Conflict::Fail => last = Some(error),
+            Err(error @ Error::Conflict { .. }) if last.is_none() => last = Some(error),
+            result => return result,
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::invalid("ingest", "no attempt was made")))
+}
+
+async fn try_commit(
+    repository: &Repository,
+    batch: &[Scanned],
+    options: &IngestOptions,
+) -> Result<(Vec<FileReport>, Option<String>)> {
+    let mut transaction = repository.transaction("main").await?;
+    if transaction.layout().home.is_none() {
+        return Err(Error::not_found(
+            format!("a cube in {}", repository.location()),
+            "make one with `gribchunk init`, or ingest with --create",
+        ));
+    }
+    let mut writer = BatchWriter { options, taken: HashMap::new(), virtual_references: BTreeMap::new() };
+    let mut reports = Vec::with_capacity(batch.len());
+    let mut records = Vec::new();
+    for (file, scanned) in batch {
+        let (report, record) = match scanned {
+            Ok(scanned) => writer.file(&mut transaction, scanned).await?,
+            Err(error) => bad_file(&transaction, file, error).await?,
+        };
+        records.extend(record);
+        reports.push(report);
+    }
+    writer.flush(&mut transaction).await?;
+    let mut elements = Vec::new();
+    for (record, first_time) in records {
+        let element = transaction.record_file(record, first_time).await?;
+        elements.push(element);
+    }
+    if !transaction.has_changes().await {
+        return Ok((reports, None));
+    }
+    elements.sort_unstable();
+    elements.dedup();
+    let more = elements.len().saturating_sub(NAMED_ELEMENTS);
+    elements.truncate(NAMED_ELEMENTS);
+    let sum = |count: fn(&FileReport) -> u64| reports.iter().map(count).sum::<u64>();
+    let (placed, refused) = (sum(|f| f.placed), sum(|f| f.refused.len() as u64));
+    let changes = BTreeMap::from([
+        ("action".to_string(), json!("ingest")),
+        ("files".to_string(), json!(reports.len())),
+        ("badFiles".to_string(), json!(reports.iter().filter(|f| f.error.is_some()).count())),
+        ("fields".to_string(), json!(placed)),
+        ("materialised".to_string(), json!(sum(|f| f.materialised))),
+        ("refused".to_string(), json!(refused)),
+        ("ledger".to_string(), json!(elements)),
+        ("ledgerMore".to_string(), json!(more)),
+    ]);
+    let message = match reports.as_slice() {
+        [one] => format!("ingest {}: {placed} fields", name_of(&one.url)),
+        many => format!("ingest {} files: {placed} fields", many.len()),
+    };
+    let id = transaction.commit(&message, changes, options.on_conflict).await?;
+    Ok((reports, Some(id.to_string())))
+}
+
+fn name_of(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
+/// A file of which nothing could be read: recorded once, whatever happens to it later.
+async fn bad_file(
+    transaction: &Transaction,
+    file: &SourceFile,
+    error: &Error,
+) -> Result<(FileReport, Option<(FileRecord, Option<i64>)>)> {
+    let url = source::url_of(&file.path)?;
+    let metadata = std::fs::metadata(&file.path).ok();
+    let fingerprint = metadata.as_ref().map(crate::read::Fingerprint::of);
+    let record = FileRecord {
+        url: url.clone(),
+        size: fingerprint.map_or(0, |f| f.size),
+        mtime_ns: fingerprint.map_or(0, |f| f.mtime_ns),
+        placed: 0,
+        materialised: 0,
+        kept: 0,
+        refused: Vec::new(),
+        refused_more: 0,
+        error: Some(error.to_string()),
+        recorded: now(),
+    };
+    let report = FileReport { url, size: record.size, error: Some(error.to_string()), ..Default::default() };
+    let known = transaction.file_record(&record.url, None).await?;
+    let new = known.is_none_or(|known| !known.same_file(&record) || known.error != record.error);
+    Ok((report, new.then_some((record, None))))
+}
+
+fn now() -> String {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+/// What a batch writes, collected so that each array is touched once.
+struct BatchWriter<'a> {
+    options: &'a IngestOptions,
+    /// Slots that files of this batch filled, with the field that is there.
+    taken: HashMap<Slot, String>,
+    virtual_references: BTreeMap<String, BTreeMap<Slot, VirtualChunkRef>>,
+}
+
+impl BatchWriter<'_> {
+    async fn file(
+        &mut self,
+        transaction: &mut Transaction,
+        scanned: &ScannedFile,
+    ) -> Result<(FileReport, Option<(FileRecord, Option<i64>)>)> {
+        let first_time = scanned.first_time();
+        let known = transaction.file_record(&scanned.url, first_time).await?;
+        let known = known.filter(|k| k.size == scanned.fingerprint.size && k.mtime_ns == scanned.fingerprint.mtime_ns);
+        let layout = transaction.layout().clone();
+        let Placement { mut placed, mut report } = place(&layout, scanned, self.options.materialise.as_ref())?;
+        if let Some(known) = &known {
+            // Only what was refused then can be new: the cube may have a place for it now.
+            let refused: HashSet<(u64, u32)> = known.refused.iter().map(|r| (r.offset, r.submessage)).collect();
+            let before = placed.len();
+            if known.refused_more == 0 {
+                placed.retain(|p| refused.contains(&(p.field.offset, p.field.submessage)));
+            }
+            report.unchanged = placed.is_empty();
+            report.placed = 0;
+            if placed.is_empty() && before > 0 {
+                return Ok((report, None));
+            }
+        }
+        let mut filled: HashSet<(u64, u32)> = HashSet::new();
+        let mut to_store = Vec::new();
+        for placed in placed {
+            if !self.may_place(transaction, &placed, &mut report).await? {
+                continue;
+            }
+            filled.insert((placed.field.offset, placed.field.submessage));
+            if placed.materialise {
+                to_store.push(placed);
+            } else {
+                let reference = reference(scanned, &placed)?;
+                self.virtual_references.entry(placed.slot.array.clone()).or_default().insert(placed.slot, reference);
+            }
+        }
+        self.store(transaction, scanned, to_store, &mut filled, &mut report).await?;
+        report.placed = filled.len() as u64;
+        let earlier = known.as_ref().map_or(0, |k| k.placed);
+        let record = FileRecord {
+            url: scanned.url.clone(),
+            size: scanned.fingerprint.size,
+            mtime_ns: scanned.fingerprint.mtime_ns,
+            placed: report.placed + earlier,
+            materialised: report.materialised + known.as_ref().map_or(0, |k| k.materialised),
+            kept: report.kept,
+            refused: report.refused.clone(),
+            refused_more: 0,
+            error: None,
+            recorded: now(),
+        };
+        let same = known.as_ref().is_some_and(|k| k.placed == record.placed && k.refused == record.refused);
+        report.unchanged = same;
+        Ok((report, (!same).then_some((record, first_time))))
+    }
+
+    /// Decides about a slot that is taken, by the policy.
+    async fn may_place(
+        &mut self,
+        transaction: &Transaction,
+        placed: &PlacedField,
+        report: &mut FileReport,
+    ) -> Result<bool> {
+        let policy = self.options.on_conflict;
+        let other = match self.taken.get(&placed.slot) {
+            Some(other) => Some(other.clone()),
+            None if policy == Conflict::Replace => None,
+            None => transaction.chunk(&placed.slot).await?.map(|chunk| describe(&chunk)),
+        };
+        match (policy, other) {
+            (Conflict::Keep, Some(_)) => {
+                report.kept += 1;
+                return Ok(false);
+            }
+            (Conflict::Fail, Some(other)) => {
+                report.refused.push(RefusedField {
+                    offset: placed.field.offset,
+                    submessage: placed.field.submessage,
+                    field: placed.field.key.to_string(),
+                    slot: Some(placed.slot.to_string()),
+                    reason: format!("the slot is filled already, by {other} (--on-conflict fail)"),
+                });
+                return Ok(false);
+            }
+            _ => {}
+        }
+        self.taken.insert(placed.slot.clone(), format!("{} at byte {}", report.url, placed.field.offset));
+        Ok(true)
+    }
+
+    async fn store(
+        &mut self,
+        transaction: &mut Transaction,
+        scanned: &ScannedFile,
+        fields: Vec<PlacedField>,
+        filled: &mut HashSet<(u64, u32)>,
+        report: &mut FileReport,
+    ) -> Result<()> {
+        let layout = transaction.layout().clone();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        for part in fields.chunks(threads * 4) {
+            let decoded = decode_and_encode(&layout, scanned, part)?;
+            let uploads: Vec<(Slot, ChunkPayload)> = {
+                let transaction = &*transaction;
+                let stored = decoded.iter().filter_map(|Decoded { placed, encoded }| {
+                    encoded.as_ref().ok().map(|encoded| (placed.slot.clone(), encoded.clone()))
+                });
+                futures::stream::iter(stored)
+                    .map(|(slot, encoded)| async move {
+                        let payload = transaction.upload(&slot, encoded).await?;
+                        Ok::<_, Error>((slot, payload))
+                    })
+                    .buffered(16)
+                    .try_collect()
+                    .await?
+            };
+            for (slot, payload) in uploads {
+                if let Some(references) = self.virtual_references.get_mut(&slot.array) {
+                    references.remove(&slot);
+                }
+                transaction.set_stored(&slot, Some(payload)).await?;
+                report.materialised += 1;
+            }
+            for Decoded { placed, encoded } in decoded {
+                if let Err(error) = encoded {
+                    filled.remove(&(placed.field.offset, placed.field.submessage));
+                    self.taken.remove(&placed.slot);
+                    report.refused.push(RefusedField {
+                        offset: placed.field.offset,
+                        submessage: placed.field.submessage,
+                        field: placed.field.key.to_string(),
+                        slot: Some(placed.slot.to_string()),
+                        reason: error.to_string(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self, transaction: &mut Transaction) -> Result<()> {
+        for (array, references) in std::mem::take(&mut self.virtual_references) {
+            transaction.set_virtual(&array, references.into_iter().collect()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn reference(scanned: &ScannedFile, placed: &PlacedField) -> Result<VirtualChunkRef> {
+    let location = scanned.location();
+    Ok(VirtualChunkRef {
+        location: VirtualChunkLocation::from_url(&location).map_err(Error::repository(location.clone()))?,
+        offset: placed.field.offset,
+        length: placed.field.length,
+        checksum: scanned.fingerprint.last_modified(),
+    })
+}
+
+fn describe(chunk: &ChunkPayload) -> String {
+    match chunk {
+        ChunkPayload::Virtual(reference) => format!("{} at byte {}", reference.location.url(), reference.offset),
+        _ => "a materialised chunk".into(),
+    }
+}

@@ -1,0 +1,114 @@
+//! Making a cube and adding times to it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::cube::build::{LayoutOptions, SampleField, build};
+use crate::cube::layout::Layout;
+use crate::error::{Error, Result};
+use crate::grib::grid::Grid;
+use crate::grib::key::GridDigest;
+use crate::grib::sections;
+use crate::repository::{Conflict, Repository};
+use crate::source::{self, LocalFile, SourceFile};
+
+use super::scan::{ScannedFile, scan_file};
+
+/// How often a metadata change is done again when other writers were faster.
+const ATTEMPTS: usize = 20;
+
+/// The fields of sample sources, with their grids.
+///
+/// Unreadable files and fields are left out; they come back when they are ingested. Returns what was left out too.
+pub fn sample(sources: &[String]) -> Result<(Vec<SampleField>, Vec<String>)> {
+    let files = source::expand(sources)?;
+    let mut grids: HashMap<GridDigest, Arc<Grid>> = HashMap::new();
+    let mut samples = Vec::new();
+    let mut left_out = Vec::new();
+    for file in files {
+        let scanned = match scan_file(&file) {
+            Ok(scanned) => scanned,
+            Err(error) => {
+                left_out.push(error.to_string());
+                continue;
+            }
+        };
+        left_out.extend(scanned.refused.iter().map(|r| format!("{} at byte {}: {}", scanned.url, r.offset, r.reason)));
+        for field in &scanned.fields {
+            let place = || format!("{} at byte {}", scanned.url, field.offset);
+            let grid = match grids.get(&field.key.grid) {
+                Some(grid) => Arc::clone(grid),
+                None => match read_grid(&scanned, &file, field.offset, field.length, field.submessage) {
+                    Ok(grid) => {
+                        let grid = Arc::new(grid);
+                        grids.insert(field.key.grid, Arc::clone(&grid));
+                        grid
+                    }
+                    Err(error) => {
+                        left_out.push(format!("{}: {error}", place()));
+                        continue;
+                    }
+                },
+            };
+            samples.push(SampleField { key: field.key.clone(), grid, location: place() });
+        }
+    }
+    if samples.is_empty() {
+        let why = left_out.first().cloned().unwrap_or_else(|| "no fields".into());
+        return Err(Error::invalid(format!("no field could be read from the samples: {why}"), "give complete GRIB files"));
+    }
+    Ok((samples, left_out))
+}
+
+fn read_grid(scanned: &ScannedFile, file: &SourceFile, offset: u64, length: u64, submessage: u32) -> Result<Grid> {
+    let bytes = LocalFile::open(&file.path)?.read_exact(offset, length)?;
+    let Some(sections) = sections::fields(&bytes).nth(submessage as usize) else {
+        return Err(Error::Source { location: scanned.url.clone(), reason: "the field is not in its message".into() });
+    };
+    let sections = sections.map_err(Error::grib(scanned.url.as_str()))?;
+    Grid::from_sections(&sections).map_err(Error::grib(scanned.url.as_str()))
+}
+
+/// Allocates the cube of a layout in one commit: metadata and coordinates, no data chunk. Returns the snapshot id.
+pub async fn init(repository: &Repository, samples: &[SampleField], options: &LayoutOptions) -> Result<(Layout, String)> {
+    let layout = build(samples, options)?;
+    let mut transaction = repository.transaction("main").await?;
+    transaction.create_layout(&layout).await?;
+    let variables: usize = layout.groups.values().map(|g| g.variables.len()).sum();
+    let slots: u64 = layout.groups.values().flat_map(|g| g.variables.values().map(|v| g.expected_slots(v))).sum();
+    let message = format!("init: {variables} variables, {slots} expected slots");
+    let changes = BTreeMap::from([
+        ("action".to_string(), json!("init")),
+        ("variables".to_string(), json!(variables)),
+        ("expectedSlots".to_string(), json!(slots)),
+    ]);
+    let id = transaction.commit(&message, changes, Conflict::Fail).await?;
+    Ok((layout, id.to_string()))
+}
+
+/// Adds reference times to all groups, in a commit of its own. Returns how many were new, and the snapshot.
+pub async fn allocate(repository: &Repository, times: &[i64]) -> Result<(usize, Option<String>)> {
+    for _ in 0..ATTEMPTS {
+        let mut transaction = repository.transaction("main").await?;
+        let added = transaction.allocate_times(times).await?;
+        if added == 0 {
+            return Ok((0, None));
+        }
+        let texts: Vec<String> = times.iter().map(|t| crate::time::compact(*t)).collect();
+        let changes = BTreeMap::from([
+            ("action".to_string(), json!("allocate")),
+            ("newTimes".to_string(), json!(added)),
+        ]);
+        match transaction.commit(&format!("allocate {}", texts.join(" ")), changes, Conflict::Fail).await {
+            Ok(id) => return Ok((added, Some(id.to_string()))),
+            Err(Error::Conflict { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Conflict {
+        what: format!("allocate lost {ATTEMPTS} times against other writers"),
+        remedy: "run it again when fewer are writing".into(),
+    })
+}

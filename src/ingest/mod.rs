@@ -1,0 +1,14 @@
+//! Ingest: source -> field keys -> slots -> references, committed.
+
+mod commit;
+mod init;
+mod materialise;
+mod place;
+mod report;
+mod scan;
+
+pub use commit::{IngestOptions, ingest};
+pub use init::{allocate, init, sample};
+pub use materialise::{MaterialiseOptions, MaterialiseReport, materialise};
+pub use report::{FileReport, IngestReport};
+pub use scan::{ScannedField, ScannedFile, scan_file};

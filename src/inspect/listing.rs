@@ -1,0 +1,192 @@
+//! The fields of GRIB files, like `grib_ls`.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::grib::grid::{Grid, GridKeys};
+use crate::grib::header::FieldHeader;
+use crate::grib::packing::{Packing, PackingKeys};
+use crate::grib::sections::FieldSections;
+use crate::grib::{packing, sections, walk};
+use crate::source::{self, LocalFile, SourceFile};
+
+/// Statistics of a field's values, in the order of the message.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FieldValues {
+    pub count: usize,
+    pub missing: usize,
+    /// Over the values that are not missing, of the float64 values.
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    pub mean: Option<f64>,
+    /// SHA-256 of the values as little-endian float32, missing as 0x7fc00000.
+    pub sha256_f32le: String,
+}
+
+/// One field, with ecCodes' key names.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldListing {
+    pub file: String,
+    /// The message's number in its file, from 1.
+    pub message: usize,
+    pub offset: u64,
+    pub length: u64,
+    /// The field's number in its message, from 1; left out when the message has one field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submessage: Option<u32>,
+    /// The name of its variable in a cube.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub header: Option<FieldHeader>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<GridKeys>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub packing: Option<PackingKeys>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub values: Option<FieldValues>,
+    /// Which decoder was used for the values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<String>,
+    /// Why the field, or its values, cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Calls `found` with each field of the sources, in order. With `values` the fields are decoded.
+///
+/// # Errors
+/// When a source does not exist. What cannot be read is listed with its reason.
+pub fn list_fields(sources: &[String], values: bool, mut found: impl FnMut(FieldListing)) -> Result<()> {
+    for file in source::expand(sources)? {
+        list_file(&file, values, &mut found)?;
+    }
+    Ok(())
+}
+
+fn list_file(source: &SourceFile, values: bool, found: &mut impl FnMut(FieldListing)) -> Result<()> {
+    let name = source.path.display().to_string();
+    let empty = |offset, length, error: Option<String>| FieldListing {
+        file: name.clone(),
+        message: 0,
+        offset,
+        length,
+        submessage: None,
+        variables: Vec::new(),
+        header: None,
+        grid: None,
+        packing: None,
+        values: None,
+        decoder: None,
+        error,
+    };
+    let file = match LocalFile::open(&source.path) {
+        Ok(file) => file,
+        Err(error) => {
+            found(empty(0, 0, Some(error.to_string())));
+            return Ok(());
+        }
+    };
+    let mut message_number = 0;
+    for item in walk::ranged_messages(&file) {
+        match item.map_err(Error::io(&source.path))? {
+            walk::Found::Broken(broken) => {
+                found(empty(broken.offset, broken.claimed_length, Some(broken.reason.to_string())));
+            }
+            walk::Found::Message(message) => {
+                message_number += 1;
+                let bytes = file.read_exact(message.offset, message.length)?;
+                let fields: Vec<_> = sections::fields(&bytes).collect();
+                let several = fields.len() > 1;
+                for (number, field) in (1..).zip(fields) {
+                    let mut listing = empty(message.offset, message.length, None);
+                    listing.message = message_number;
+                    listing.submessage = several.then_some(number);
+                    match field {
+                        Ok(sections) => describe(&sections, values, &mut listing),
+                        Err(error) => listing.error = Some(error.to_string()),
+                    }
+                    found(listing);
+                }
+            }
+        }
+    }
+    if message_number == 0 {
+        let reason = if file.fingerprint().size == 0 { "the file is empty" } else { "no whole GRIB message" };
+        found(empty(0, 0, Some(reason.into())));
+    }
+    Ok(())
+}
+
+fn describe(sections: &FieldSections<'_>, values: bool, listing: &mut FieldListing) {
+    let mut errors = Vec::new();
+    match FieldHeader::from_sections(sections) {
+        Ok(header) => listing.header = Some(header),
+        Err(error) => errors.push(error.to_string()),
+    }
+    if let Ok(key) = crate::grib::key::FieldKey::from_sections(sections) {
+        listing.variables = crate::cube::select::variable_names(&key);
+    }
+    match Grid::keys_of(sections) {
+        Ok(keys) => listing.grid = Some(keys),
+        Err(error) => errors.push(error.to_string()),
+    }
+    match Packing::from_sections(sections) {
+        Ok(packing) => listing.packing = Some(packing.keys().clone()),
+        Err(error) => errors.push(error.to_string()),
+    }
+    if values && errors.is_empty() {
+        match field_values(sections) {
+            Ok((values, decoder)) => {
+                listing.values = Some(values);
+                listing.decoder = Some(decoder);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    errors.dedup();
+    listing.error = (!errors.is_empty()).then(|| errors.join("; "));
+}
+
+fn field_values(sections: &FieldSections<'_>) -> std::result::Result<(FieldValues, String), String> {
+    let grid = Grid::from_sections(sections).map_err(|e| e.to_string())?;
+    let mut values = vec![f64::NAN; grid.points()];
+    let report = packing::decode(sections, grid.points(), &mut values).map_err(|e| e.to_string())?;
+    let mut statistics = FieldValues {
+        count: values.len(),
+        missing: 0,
+        min: None,
+        max: None,
+        mean: None,
+        sha256_f32le: String::new(),
+    };
+    let mut hash = Sha256::new();
+    let mut bytes = Vec::with_capacity(values.len().min(1 << 16) * 4);
+    let mut sum = 0.0;
+    let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+    for part in values.chunks(1 << 16) {
+        bytes.clear();
+        for &value in part {
+            // One rounding from float64; missing is the quiet NaN with no payload.
+            let single = if value.is_nan() { f32::from_bits(0x7fc0_0000) } else { value as f32 };
+            bytes.extend_from_slice(&single.to_le_bytes());
+            if value.is_nan() {
+                statistics.missing += 1;
+            } else {
+                sum += value;
+                min = min.min(value);
+                max = max.max(value);
+            }
+        }
+        hash.update(&bytes);
+    }
+    let present = statistics.count - statistics.missing;
+    if present > 0 {
+        (statistics.min, statistics.max) = (Some(min), Some(max));
+        statistics.mean = Some(sum / present as f64);
+    }
+    statistics.sha256_f32le = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    Ok((statistics, report.decoder.to_string()))
+}

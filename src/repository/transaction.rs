@@ -1,0 +1,263 @@
+//! A transaction: chunk changes that become visible together, or not at all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use icechunk::Store;
+use icechunk::conflicts::basic_solver::{BasicConflictSolver, VersionSelection};
+use icechunk::conflicts::detector::ConflictDetector;
+use icechunk::conflicts::ConflictSolver;
+use icechunk::format::manifest::{ChunkPayload, VirtualChunkRef};
+use icechunk::format::{ChunkIndices, SnapshotId};
+use icechunk::session::{Session, SessionErrorKind};
+use tokio::sync::RwLock;
+
+use crate::cube::layout::{Group, Layout};
+use crate::cube::metadata;
+use crate::cube::place::Slot;
+use crate::error::{Error, Result};
+
+use super::ledger::{self, FileRecord};
+use super::nodes;
+
+/// What happens when two files bring a field for the same slot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Conflict {
+    /// The newer one stays.
+    #[default]
+    Replace,
+    /// The one that is there stays.
+    Keep,
+    /// The newer one is refused, and reported.
+    Fail,
+}
+
+/// How often a commit is tried again when other writers were faster.
+const REBASE_ATTEMPTS: u16 = 200;
+
+/// One Icechunk session of a branch.
+pub struct Transaction {
+    session: Arc<RwLock<Session>>,
+    branch: String,
+    layout: Arc<Layout>,
+    metadata_changed: bool,
+}
+
+impl Transaction {
+    pub(super) async fn new(session: Session, branch: &str) -> Result<Self> {
+        let layout = Arc::new(nodes::read_layout(&session).await?);
+        Ok(Self { session: Arc::new(RwLock::new(session)), branch: branch.into(), layout, metadata_changed: false })
+    }
+
+    /// The layout as this transaction sees it.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// The Icechunk session, for the store adapters.
+    pub fn session(&self) -> &Arc<RwLock<Session>> {
+        &self.session
+    }
+
+    /// Writes a layout into a repository that has none, or adds groups that are new.
+    pub async fn create_layout(&mut self, layout: &Layout) -> Result<()> {
+        if self.layout.home.is_some() {
+            return Err(Error::AlreadyExists {
+                what: "a cube in this repository".into(),
+                remedy: "use `allocate` to add times, or another repository for another cube".into(),
+            });
+        }
+        let mut session = self.session.write().await;
+        nodes::write_nodes(&mut session, metadata::nodes(layout)?).await?;
+        nodes::write_nodes(&mut session, ledger::nodes()).await?;
+        drop(session);
+        self.layout = Arc::new(layout.clone());
+        self.metadata_changed = true;
+        Ok(())
+    }
+
+    /// Adds reference times to every group. Times that are there already stay where they are; slots never move.
+    /// Returns how many were new.
+    pub async fn allocate_times(&mut self, times: &[i64]) -> Result<usize> {
+        let mut layout = (*self.layout).clone();
+        if layout.home.is_none() {
+            return Err(Error::not_found("a cube in this repository", "make one with `gribchunk init`"));
+        }
+        let mut added = std::collections::BTreeSet::new();
+        let mut session = self.session.write().await;
+        for (path, group) in &mut layout.groups {
+            let new: std::collections::BTreeSet<i64> =
+                times.iter().copied().filter(|t| !group.times.contains(t)).collect();
+            if new.is_empty() {
+                continue;
+            }
+            // An index never changes its meaning, so times are appended even when they are older ones.
+            group.times.extend(&new);
+            added.extend(new);
+            let nodes = self.with_existing_attributes(&session, path, group).await?;
+            nodes::write_nodes(&mut session, nodes).await?;
+        }
+        drop(session);
+        if !added.is_empty() {
+            self.layout = Arc::new(layout);
+            self.metadata_changed = true;
+        }
+        Ok(added.len())
+    }
+
+    /// The arrays that follow `time`, with the new length and everything else of `zarr.json` as it is.
+    async fn with_existing_attributes(
+        &self,
+        session: &Session,
+        path: &str,
+        group: &Group,
+    ) -> Result<Vec<metadata::Node>> {
+        let mut nodes = metadata::time_nodes(path, group);
+        for node in &mut nodes {
+            let Some((_, existing)) = nodes::node(session, &node.path).await? else { continue };
+            let Some((shape, chunk, _)) = &mut node.array else { continue };
+            let coordinate = node.values.is_some();
+            let (new_shape, new_chunk) = (node.metadata["shape"].take(), node.metadata["chunk_grid"].take());
+            node.metadata = existing;
+            if !coordinate {
+                // The spatial shape comes from the array: a layout that was read has no grid.
+                let stored = node.metadata["shape"].as_array().cloned().unwrap_or_default();
+                let stored: Vec<u64> = stored.iter().filter_map(serde_json::Value::as_u64).collect();
+                let times = shape.first().copied();
+                *shape = stored;
+                if let (Some(first), Some(times)) = (shape.first_mut(), times) {
+                    *first = times;
+                }
+                let chunks = node.metadata["chunk_grid"]["configuration"]["chunk_shape"].as_array();
+                *chunk = chunks.into_iter().flatten().filter_map(serde_json::Value::as_u64).collect();
+                node.metadata["shape"] = serde_json::json!(shape);
+            } else {
+                node.metadata["shape"] = new_shape;
+                node.metadata["chunk_grid"] = new_chunk;
+            }
+        }
+        Ok(nodes)
+    }
+
+    /// What a slot's chunk is now; `None` for a missing one.
+    pub async fn chunk(&self, slot: &Slot) -> Result<Option<ChunkPayload>> {
+        let index = self.chunk_indices(slot)?;
+        let session = self.session.read().await;
+        session
+            .get_chunk_ref(&nodes::node_path(&slot.array)?, &index)
+            .await
+            .map_err(Error::repository(format!("reading the chunk reference of {slot}")))
+    }
+
+    /// Points slots of one array at messages.
+    pub async fn set_virtual(&mut self, array: &str, references: Vec<(Slot, VirtualChunkRef)>) -> Result<()> {
+        let context = format!("setting references of /{array}");
+        let references: Vec<(ChunkIndices, VirtualChunkRef)> = references
+            .into_iter()
+            .map(|(slot, reference)| Ok((self.chunk_indices(&slot)?, reference)))
+            .collect::<Result<_>>()?;
+        let store = Store::from_session(Arc::clone(&self.session)).await;
+        let result = store
+            .set_virtual_refs(&nodes::node_path(array)?, true, references)
+            .await
+            .map_err(Error::repository(context.clone()))?;
+        match result {
+            icechunk::store::SetVirtualRefsResult::Done => Ok(()),
+            icechunk::store::SetVirtualRefsResult::FailedRefs(failed) => Err(Error::invalid(
+                format!("{context}: {} lie outside every virtual chunk container", failed.len()),
+                "call Repository::add_source with their directory first",
+            )),
+        }
+    }
+
+    /// Uploads an encoded chunk. It belongs to the repository when [`Transaction::set_stored`] has put it into a slot
+    /// and the transaction is committed.
+    pub async fn upload(&self, slot: &Slot, encoded: Bytes) -> Result<ChunkPayload> {
+        let context = format!("storing {slot}");
+        let writer = {
+            let session = self.session.read().await;
+            let index = self.chunk_indices(slot)?;
+            session.get_chunk_writer(&nodes::node_path(&slot.array)?, &index).map_err(Error::repository(context.clone()))?
+        };
+        writer(encoded).await.map_err(Error::repository(context))
+    }
+
+    /// Puts an uploaded chunk into its slot; `None` makes the slot missing again.
+    pub async fn set_stored(&mut self, slot: &Slot, payload: Option<ChunkPayload>) -> Result<()> {
+        let index = self.chunk_indices(slot)?;
+        let path = nodes::node_path(&slot.array)?;
+        let mut session = self.session.write().await;
+        session.set_chunk_ref(path, index, payload).await.map_err(Error::repository(format!("setting {slot}")))
+    }
+
+    /// The ledger record of a file that was recorded under the same URL.
+    pub async fn file_record(&self, url: &str, first_time: Option<i64>) -> Result<Option<FileRecord>> {
+        let session = self.session.read().await;
+        let records = ledger::read(&session, ledger::element(url, first_time)).await?;
+        Ok(records.into_iter().find(|r| r.url == url))
+    }
+
+    /// Records what a file brought, replacing an earlier record of its URL. Returns the element.
+    pub async fn record_file(&mut self, mut record: FileRecord, first_time: Option<i64>) -> Result<[u32; 2]> {
+        record.bound();
+        let element = ledger::element(&record.url, first_time);
+        let mut session = self.session.write().await;
+        let mut records = ledger::read(&session, element).await?;
+        records.retain(|r| r.url != record.url);
+        records.push(record);
+        ledger::write(&mut session, element, &records).await?;
+        Ok(element)
+    }
+
+    /// Whether anything would be committed.
+    pub async fn has_changes(&self) -> bool {
+        self.session.read().await.has_uncommitted_changes()
+    }
+
+    /// Commits. Other writers' changes to other chunks are taken in; the same chunk changed twice is decided by
+    /// `conflict`; a change of metadata under our feet is [`Error::Conflict`], to be done again on a new transaction.
+    pub async fn commit(
+        self,
+        message: &str,
+        changes: BTreeMap<String, serde_json::Value>,
+        conflict: Conflict,
+    ) -> Result<SnapshotId> {
+        let solver: Box<dyn ConflictSolver + Send + Sync> = match conflict {
+            _ if self.metadata_changed => Box::new(ConflictDetector),
+            Conflict::Replace => Box::new(solver(VersionSelection::UseOurs)),
+            Conflict::Keep => Box::new(solver(VersionSelection::UseTheirs)),
+            Conflict::Fail => Box::new(ConflictDetector),
+        };
+        let properties = [("gribchunk".to_string(), serde_json::Value::Object(changes.into_iter().collect()))];
+        let mut session = self.session.write().await;
+        let builder = session.commit(message).properties(properties.into());
+        // Metadata changes are never rebased: Icechunk would let them pass over another writer's new chunks.
+        let result = if self.metadata_changed {
+            builder.execute().await
+        } else {
+            builder.rebase(&*solver, REBASE_ATTEMPTS).execute().await
+        };
+        result.map_err(|error| match &error.kind {
+            SessionErrorKind::Conflict { .. } | SessionErrorKind::RebaseFailed { .. } => Error::Conflict {
+                what: format!("another writer changed the same part of {}: {error}", self.branch),
+                remedy: "do it again on the new state".into(),
+            },
+            _ => Error::repository(format!("committing to {}", self.branch))(error),
+        })
+    }
+
+    /// A slot's chunk index: its own indices, then 0 for the spatial dimensions.
+    fn chunk_indices(&self, slot: &Slot) -> Result<ChunkIndices> {
+        let Some((group, _)) = self.layout.variable(&slot.array) else {
+            return Err(Error::not_found(format!("the array /{}", slot.array), "see `gribchunk show`"));
+        };
+        let mut index = slot.index.clone();
+        index.extend(std::iter::repeat_n(0, group.grid_dimensions.len()));
+        Ok(ChunkIndices(index))
+    }
+}
+
+fn solver(on_chunk_conflict: VersionSelection) -> BasicConflictSolver {
+    BasicConflictSolver { on_chunk_conflict, ..Default::default() }
+}

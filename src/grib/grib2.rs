@@ -263,7 +263,8 @@ impl<'a> Product<'a> {
             input.extend(self.get(key).unwrap_or(-1).to_be_bytes());
         }
         let start = input.len();
-        input.extend_from_slice(self.sections.product);
+        // Without the vertical coordinates.
+        input.extend_from_slice(self.sections.product.get(..self.layout.end).unwrap_or(self.sections.product));
         for (block, index, length) in [
             (Block::ForecastTime, 3, 5),
             (Block::Ensemble, 1, 1),

@@ -117,7 +117,7 @@ impl FieldKey {
     /// `Malformed` or `Unsupported`, with the section, when sections are shorter than their templates or the step cannot
     /// be told.
     pub fn from_sections(sections: &FieldSections<'_>) -> Result<Self> {
-        Self::with_memory(sections, &mut KeyMemory::default())
+        Self::with_memory(sections, &mut KeyMemory::for_one_field())
     }
 
     /// As [`from_sections`](Self::from_sections), remembering grid and names for the next field: most fields of a file

@@ -10,6 +10,8 @@ pub struct KeyMemory {
     pub(crate) grids: GridDigests,
     /// Direct-mapped by a hash of the input.
     names: Vec<Entry>,
+    /// Whether there is a next field.
+    is_for_one_field: bool,
     scratch: Vec<u8>,
 }
 
@@ -27,8 +29,15 @@ const ENTRIES: usize = 512;
 const LONGEST_INPUT: usize = 256;
 
 impl KeyMemory {
+    pub(crate) fn for_one_field() -> Self {
+        KeyMemory { is_for_one_field: true, ..KeyMemory::default() }
+    }
+
     /// The parameter's names and ecCodes' `typeOfLevel` ("unknown" without).
     pub(crate) fn names(&mut self, product: &Product<'_>) -> (Option<&'static ParameterNames>, &'static str) {
+        if self.is_for_one_field {
+            return (product.names(), product.type_of_level().unwrap_or("unknown"));
+        }
         product.write_names_input(&mut self.scratch);
         self.names.resize_with(ENTRIES, Entry::default);
         let place = hash(&self.scratch) % ENTRIES;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{Error, Result};
-use crate::grib::key::{FieldKey, GridDigests};
+use crate::grib::key::FieldKey;
+use crate::grib::KeyMemory;
 use crate::grib::sections::FieldSections;
 use crate::grib::sections;
 use crate::grib::walk::{self, Found, RangedRead};
@@ -92,13 +93,13 @@ pub fn scan_file(source: &SourceFile) -> Result<ScannedFile> {
 }
 
 fn scan_messages(file: &LocalFile, scanned: &mut ScannedFile) -> Result<()> {
-    let mut digests = GridDigests::default();
+    let mut memory = KeyMemory::default();
     for item in walk::ranged_messages(file) {
         match item.map_err(Error::io(&scanned.source.path))? {
             Found::Message(message) => {
                 let submessages = message.fields().count() as u32;
                 for (submessage, field) in (0..).zip(message.fields()) {
-                    match field.and_then(|sections| FieldKey::with_grids(&sections, &mut digests)) {
+                    match field.and_then(|sections| FieldKey::with_memory(&sections, &mut memory)) {
                         Ok(key) => scanned.fields.push(ScannedField {
                             offset: message.offset,
                             length: message.length,

@@ -1,12 +1,20 @@
 //! The bytes behind a virtual chunk reference, if they are the ones that were ingested.
 
+use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
+use bytes::Bytes;
 use icechunk::format::manifest::{Checksum, VirtualChunkRef};
 
 use crate::error::{Error, Result};
 use crate::repository::Access;
+use crate::repository::access::is_file;
+use crate::source::{Condition, Location, MESSAGE_GAP, RemoteUrl};
+
+/// A reference to more bytes than this is a mistake or an attack.
+const LONGEST_MESSAGE: u64 = 4 << 30;
 
 /// What a local file was when its references were made: kept in the URL's fragment, which Icechunk keeps and ignores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +64,85 @@ pub fn parse_location(location: &str) -> (&str, Option<Fingerprint>) {
 /// # Errors
 /// When the place is not allowed, the source is gone, or it is not the one that was ingested; when the reference cannot be
 /// verified and `require_verified` is set.
-pub fn fetch(access: &Access, location: &str, reference: &VirtualChunkRef, require_verified: bool) -> Result<Vec<u8>> {
-    let path = access.check(location)?;
+pub async fn fetch(
+    access: &Access,
+    location: &str,
+    reference: &VirtualChunkRef,
+    require_verified: bool,
+) -> Result<Bytes> {
+    if is_file(location) {
+        return super::snapshot::blocking(|| fetch_local(access, location, reference, require_verified).map(Bytes::from));
+    }
+    let mut fetched = fetch_remote(access, &[(location, reference)], require_verified).await;
+    fetched.pop().unwrap_or_else(|| Err(Error::Source { location: location.into(), reason: "no answer".into() }))
+}
+
+/// Fetches many references to remote objects at the same time; near ranges of one object share a request. The results are
+/// in the order of the references.
+pub async fn fetch_remote(
+    access: &Access,
+    references: &[(&str, &VirtualChunkRef)],
+    require_verified: bool,
+) -> Vec<Result<Bytes>> {
+    let mut results: Vec<Option<Result<Bytes>>> = references.iter().map(|_| None).collect();
+    let mut objects: HashMap<(RemoteUrl, Condition), (Vec<usize>, Vec<Range<u64>>)> = HashMap::new();
+    for ((index, (location, reference)), result) in references.iter().enumerate().zip(&mut results) {
+        match plan(access, location, reference, require_verified) {
+            Ok((object, range)) => {
+                let (indices, ranges) = objects.entry(object).or_default();
+                indices.push(index);
+                ranges.push(range);
+            }
+            Err(error) => *result = Some(Err(error)),
+        }
+    }
+    // The remote storage bounds how many requests are under way.
+    let reads = objects.into_iter().map(|((url, condition), (indices, ranges))| async move {
+        let read = access.remote().read_many(&url, &ranges, &condition, MESSAGE_GAP).await;
+        indices.into_iter().zip(read).collect::<Vec<_>>()
+    });
+    for (index, read) in futures::future::join_all(reads).await.into_iter().flatten() {
+        if let Some(result) = results.get_mut(index) {
+            *result = Some(read);
+        }
+    }
+    let lost = |location: &str| Err(Error::Source { location: location.into(), reason: "no answer".into() });
+    results.into_iter().zip(references).map(|(result, (location, _))| result.unwrap_or_else(|| lost(location))).collect()
+}
+
+fn plan(
+    access: &Access,
+    location: &str,
+    reference: &VirtualChunkRef,
+    require_verified: bool,
+) -> Result<((RemoteUrl, Condition), Range<u64>)> {
+    let Location::Remote(url) = access.check(location)? else {
+        return Err(Error::Source { location: location.into(), reason: "not a remote object".into() });
+    };
+    let condition = match &reference.checksum {
+        Some(Checksum::ETag(etag)) => Condition::ETag(etag.0.clone()),
+        Some(Checksum::LastModified(seconds)) => Condition::NotModifiedSince(seconds.0.into()),
+        None if require_verified => return Err(Error::Unverified { location: location.into() }),
+        None => Condition::None,
+    };
+    let end = reference.offset.checked_add(reference.length).filter(|_| reference.length <= LONGEST_MESSAGE);
+    let end = end.ok_or_else(|| Error::Source {
+        location: location.into(),
+        reason: format!("{} bytes at {} are no message", reference.length, reference.offset),
+    })?;
+    Ok(((url, condition), reference.offset..end))
+}
+
+/// Fetches the bytes of a reference to a local file.
+pub fn fetch_local(
+    access: &Access,
+    location: &str,
+    reference: &VirtualChunkRef,
+    require_verified: bool,
+) -> Result<Vec<u8>> {
+    let Location::Local(path) = access.check(location)? else {
+        return Err(Error::Source { location: location.into(), reason: "not a local file".into() });
+    };
     let unreadable = |e: std::io::Error| Error::Source { location: location.to_string(), reason: e.to_string() };
     let file = File::open(&path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;

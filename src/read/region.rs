@@ -10,8 +10,10 @@ use icechunk::format::manifest::{ChunkPayload, VirtualChunkRef};
 
 use crate::error::{Error, Result};
 use crate::grib::decode;
+use crate::repository::access::is_file;
 
 use super::array::ArrayInfo;
+use super::fetch;
 use super::snapshot::{CacheKey, Shared, Snapshot, blocking, decode_error, lock};
 
 /// Slots whose stored bytes are held at a time.
@@ -24,7 +26,10 @@ enum Source {
     Missing,
     /// Held here, so that it cannot leave the cache before it is used.
     Cached(Arc<[f32]>),
+    /// In a local file; read by the thread that decodes it.
     Virtual { location: String, reference: VirtualChunkRef },
+    /// A message that was fetched from a remote object.
+    Fetched { location: String, offset: u64, message: Bytes },
     Stored(Bytes),
 }
 
@@ -70,11 +75,12 @@ impl Snapshot {
             return Ok(());
         }
         for (batch, part) in indices.chunks(BATCH).zip(out.chunks_mut(BATCH * block.elements)) {
-            let sources: Vec<Source> = futures::stream::iter(batch.iter())
+            let mut sources: Vec<Source> = futures::stream::iter(batch.iter())
                 .map(|index| self.source(info, index))
                 .buffered(CONCURRENT_FETCHES)
                 .try_collect()
                 .await?;
+            self.fetch_remote(&mut sources).await?;
             blocking(|| self.shared.assemble(self, info, batch, &sources, block, part))?;
         }
         Ok(())
@@ -93,7 +99,8 @@ impl Snapshot {
         }
         let whole: Vec<Range<u64>> = info.shape.iter().skip(slots).map(|&n| 0..n).collect();
         let block = Block::new(&info, slots, &whole);
-        let source = self.source(&info, &index).await?;
+        let mut source = self.source(&info, &index).await?;
+        self.fetch_remote(std::slice::from_mut(&mut source)).await?;
         if matches!(source, Source::Missing) {
             return Ok(None);
         }
@@ -173,6 +180,32 @@ impl Snapshot {
             }
             Some(payload) => Source::Stored(self.stored_bytes(info, index, &payload).await?),
         })
+    }
+}
+
+impl Snapshot {
+    /// Replaces references to remote objects by their messages, all fetched at the same time.
+    async fn fetch_remote(&self, sources: &mut [Source]) -> Result<()> {
+        let remote: Vec<(&str, &VirtualChunkRef)> = sources.iter().filter_map(remote_reference).collect();
+        if remote.is_empty() {
+            return Ok(());
+        }
+        let fetched = fetch::fetch_remote(&self.shared.access, &remote, self.shared.require_verified).await;
+        let waiting = sources.iter_mut().filter(|source| remote_reference(source).is_some());
+        for (source, message) in waiting.zip(fetched) {
+            if let Source::Virtual { location, reference } = source {
+                let (location, offset) = (std::mem::take(location), reference.offset);
+                *source = Source::Fetched { location, offset, message: message? };
+            }
+        }
+        Ok(())
+    }
+}
+
+fn remote_reference(source: &Source) -> Option<(&str, &VirtualChunkRef)> {
+    match source {
+        Source::Virtual { location, reference } if !is_file(location) => Some((location, reference)),
+        _ => None,
     }
 }
 
@@ -296,18 +329,36 @@ impl Shared {
             Source::Missing => out.fill(f32::NAN),
             Source::Cached(values) => out.iter_mut().zip(values.iter()).for_each(|(out, value)| *out = *value),
             Source::Virtual { location, reference } => {
-                let message = self.fetch(location, reference)?;
-                let place = format!("{location} at byte {}", reference.offset);
-                let Some(slot) = snapshot.slot(info, index) else {
-                    return Err(Error::Layout { group: info.name.clone(), reason: "not an array of the layout".into() });
-                };
-                let (sections, key) = self.field_of_slot(&slot, &place, &message)?;
-                let grid = self.grid(&sections, &key, &place)?;
-                decode::decode_field(&sections, &grid, out).map_err(|e| decode_error(&place, e))?;
+                let message = self.fetch_local(location, reference)?;
+                self.decode_message(snapshot, info, index, (location, reference.offset), &message, out)?;
+            }
+            Source::Fetched { location, offset, message } => {
+                self.decode_message(snapshot, info, index, (location, *offset), message, out)?;
             }
             Source::Stored(bytes) => decode_stored(info, index, bytes, out)?,
         }
         Ok(())
+    }
+}
+
+impl Shared {
+    /// All values of the field of a message that belongs into a slot.
+    fn decode_message(
+        &self,
+        snapshot: &Snapshot,
+        info: &ArrayInfo,
+        index: &[u32],
+        (location, offset): (&str, u64),
+        message: &[u8],
+        out: &mut [f32],
+    ) -> Result<()> {
+        let place = format!("{location} at byte {offset}");
+        let Some(slot) = snapshot.slot(info, index) else {
+            return Err(Error::Layout { group: info.name.clone(), reason: "not an array of the layout".into() });
+        };
+        let (sections, key) = self.field_of_slot(&slot, &place, message)?;
+        let grid = self.grid(&sections, &key, &place)?;
+        decode::decode_field(&sections, &grid, out).map_err(|e| decode_error(&place, e))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use icechunk::format::manifest::{ChunkPayload, VirtualChunkRef};
+use icechunk::format::manifest::{Checksum, ChunkPayload, VirtualChunkRef};
 use icechunk::format::{ByteRange, ChunkIndices};
 use icechunk::session::Session;
 
@@ -15,6 +15,7 @@ use crate::grib::decode;
 use crate::grib::grid::Grid;
 use crate::grib::key::{FieldKey, GridDigest};
 use crate::grib::sections::FieldSections;
+use crate::repository::access::is_file;
 use crate::repository::{Access, OpenOptions, nodes};
 
 use super::array::{ArrayInfo, Storage};
@@ -151,9 +152,14 @@ impl Snapshot {
         Ok(match payload {
             ChunkPayload::Virtual(reference) => {
                 let location = self.resolved(reference)?;
-                let (url, fingerprint) = fetch::parse_location(&location);
+                let (url, fingerprint) = if is_file(&location) { fetch::parse_location(&location) } else { (location.as_str(), None) };
                 let verified = fingerprint.is_some()
-                    || matches!(reference.checksum, Some(icechunk::format::manifest::Checksum::LastModified(_)));
+                    || match &reference.checksum {
+                        Some(Checksum::LastModified(_)) => true,
+                        // Icechunk's ETags of local files never match.
+                        Some(Checksum::ETag(_)) => !is_file(&location),
+                        None => false,
+                    };
                 let (offset, length) = (reference.offset, reference.length);
                 ChunkState::Virtual { location: url.to_string(), offset, length, verified }
             }
@@ -168,11 +174,12 @@ impl Snapshot {
             None => Ok(None),
             Some(ChunkPayload::Virtual(reference)) => {
                 let location = self.resolved(&reference)?;
-                let bytes = blocking(|| self.shared.fetch(&location, &reference))?;
+                let bytes =
+                    fetch::fetch(&self.shared.access, &location, &reference, self.shared.require_verified).await?;
                 if let Some(slot) = self.slot(&info, index) {
                     self.shared.field_of_slot(&slot, &location, &bytes)?;
                 }
-                Ok(Some(bytes.into()))
+                Ok(Some(bytes))
             }
             Some(payload) => Ok(Some(self.stored_bytes(&info, index, &payload).await?)),
         }
@@ -235,8 +242,9 @@ impl Snapshot {
 }
 
 impl Shared {
-    pub fn fetch(&self, location: &str, reference: &VirtualChunkRef) -> Result<Vec<u8>> {
-        fetch::fetch(&self.access, location, reference, self.require_verified)
+    /// A reference to a local file.
+    pub fn fetch_local(&self, location: &str, reference: &VirtualChunkRef) -> Result<Vec<u8>> {
+        fetch::fetch_local(&self.access, location, reference, self.require_verified)
     }
 
     /// The field of a message that belongs into a slot, by its whole key: promise 3.

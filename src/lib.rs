@@ -21,7 +21,7 @@
 //!
 //! let files = vec!["fixtures/ens".to_string()];
 //! let repository = Repository::create_in_memory(OpenOptions::default()).await?;
-//! let (samples, _) = sample(&files)?;
+//! let (samples, _) = sample(&files).await?;
 //! init(&repository, &samples, &LayoutOptions::default()).await?;
 //!
 //! let before = repository.snapshot(&Reference::default()).await?;

@@ -7,5 +7,5 @@ mod show;
 pub use coverage::{
     Coverage, CoverageCounts, FailedField, SlotState, VariableCoverage, chunk_states, coverage, latest_complete,
 };
-pub use listing::{FieldListing, FieldValues, list_fields};
+pub use listing::{FieldListing, FieldValues, list_fields, list_fields_of};
 pub use show::{ArraySummary, DimensionSummary, GroupSummary, RepositorySummary, show};

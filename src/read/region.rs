@@ -358,7 +358,8 @@ impl Shared {
         };
         let (sections, key) = self.field_of_slot(&slot, &place, message)?;
         let grid = self.grid(&sections, &key, &place)?;
-        decode::decode_field(&sections, &grid, out).map_err(|e| decode_error(&place, e))
+        decode::decode_field(&sections, &grid, out).map_err(|e| decode_error(&place, e))?;
+        Ok(())
     }
 }
 

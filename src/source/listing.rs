@@ -67,11 +67,9 @@ pub(super) async fn expand_names(names: &[String], remote: &Remote) -> Result<Ex
                 urls.into_iter().map(|url| (url.clone(), listed(&url, &listing))).collect()
             }
             None => {
-                futures::stream::iter(urls)
-                    .map(|url| async move { (url.clone(), one(&url, remote).await) })
-                    .buffered(CONCURRENT_LOOKS)
-                    .collect()
-                    .await
+                let looks: Vec<_> = urls.iter().map(|url| one(url, remote)).collect();
+                let files: Vec<_> = futures::stream::iter(looks).buffered(CONCURRENT_LOOKS).collect().await;
+                urls.iter().cloned().zip(files).collect()
             }
         };
         for (url, file) in files {

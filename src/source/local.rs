@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::{Location, SourceFile, named_like_grib};
+use super::{Location, Sidecar, SourceFile, named_like_grib};
 use crate::error::{Error, Result};
 use crate::grib::walk::RangedRead;
 use crate::index;
@@ -93,7 +93,7 @@ fn with_sidecar(path: &Path) -> Result<SourceFile> {
     let name = path.to_string_lossy();
     let file = |grib: PathBuf, sidecar: Option<PathBuf>| SourceFile {
         location: Location::Local(grib),
-        sidecar: sidecar.map(Location::Local),
+        sidecar: sidecar.map(|path| Sidecar::At(Location::Local(path))),
         listed: None,
     };
     if !index::grib_of_sidecar(&name).is_empty() {

@@ -249,11 +249,9 @@ impl Remote {
         gap: u64,
     ) -> Vec<Result<Bytes>> {
         let merged = merge(ranges, gap);
-        let read: Vec<Result<Bytes>> = futures::stream::iter(merged.iter().map(|(range, _)| range.clone()))
-            .map(|range| async move { self.read(url, range, condition).await })
-            .buffered(self.inner.settings.concurrent_requests)
-            .collect()
-            .await;
+        let reads: Vec<_> = merged.iter().map(|(range, _)| self.read(url, range.clone(), condition)).collect();
+        let concurrent = self.inner.settings.concurrent_requests;
+        let read: Vec<Result<Bytes>> = futures::stream::iter(reads).buffered(concurrent).collect().await;
         let mut results: Vec<Option<Result<Bytes>>> = ranges.iter().map(|_| None).collect();
         for ((whole, members), bytes) in merged.into_iter().zip(read) {
             for member in members {

@@ -42,7 +42,7 @@ async fn tell(directory: &Path, json: bool) -> Result<Outcome> {
     say("A small forecast run: three steps, four members, one GRIB file a step (with its index).".into());
 
     let repository = Repository::create(directory.join("repository"), OpenOptions::default()).await?;
-    let (fields, _) = gribchunk::sample(&samples)?;
+    let (fields, _) = gribchunk::sample(&samples).await?;
     gribchunk::init(&repository, &fields, &LayoutOptions::default()).await?;
     say("\n1. The cube is allocated before anything has arrived: every value is NaN.".into());
     let pinned = repository.snapshot(&Reference::default()).await?;
@@ -110,19 +110,21 @@ async fn check(repository: &Repository, files: &[PathBuf]) -> Result<(usize, usi
         if let Some(values) = field.values {
             expected.insert((field.file, field.offset), values.sha256_f32le);
         }
-    })?;
+    })
+    .await?;
     let snapshot = repository.snapshot(&Reference::default()).await?;
+    let remote = gribchunk::source::Remote::default();
     let (mut checked, mut wrong) = (0, 0);
     for file in files {
-        let source = gribchunk::source::expand(&[file.display().to_string()])?;
+        let source = gribchunk::source::expand(&[file.display().to_string()], &remote).await?;
         for source in source {
-            for field in gribchunk::ingest::scan_file(&source)?.fields {
+            for field in gribchunk::ingest::scan_file(&source, &remote).await?.fields {
                 let slots = snapshot.layout().place(&field.key).unwrap_or_default();
                 for slot in slots {
                     let values = snapshot.read_chunk(&slot.array, &slot.index).await?;
                     let bytes: Vec<u8> = values.iter().flat_map(|v| v.iter()).flat_map(|v| v.to_le_bytes()).collect();
                     let hash: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-                    let wanted = expected.get(&(source.path.display().to_string(), field.offset));
+                    let wanted = expected.get(&(source.location.to_string(), field.offset));
                     checked += 1;
                     wrong += usize::from(wanted != Some(&hash));
                 }

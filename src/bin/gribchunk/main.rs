@@ -33,13 +33,20 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> gribchunk::Result<Outcome> {
-    let Arguments { json, allow, require_verified, command } = arguments;
+    let Arguments { json, allow, require_verified, anonymous, storage_option, command } = arguments;
     let mut options = gribchunk::OpenOptions::default();
     options.allow = allow;
     options.require_verified = require_verified;
+    options.remote.anonymous = anonymous;
+    for option in &storage_option {
+        options.remote.storage_options.push(gribchunk::source::RemoteOptions::parse_storage_option(option)?);
+    }
     match command {
         Command::Demo { directory } => demo::demo(directory, json).await,
-        Command::Scan { sources, values } => inspect::scan(&sources, values, json),
+        Command::Scan { sources, values } => {
+            let remote = gribchunk::source::Remote::new(&options.remote)?;
+            inspect::scan(&sources, &remote, values, json).await
+        }
         Command::Init(init) => write::init(init, options, json).await,
         Command::Allocate { repository, sources, times } => {
             write::allocate(&repository, &sources, times.as_deref(), options, json).await

@@ -53,7 +53,9 @@ pub enum Error {
     Unverified { location: String },
 
     /// Two different fields for one slot.
-    #[error("two fields for the slot {slot}: {first} and {second}; leave one of them out (--select), or give them different groups")]
+    #[error(
+        "two fields for the slot {slot}: {first} and {second}; leave one of them out (--select), or give them different groups"
+    )]
     Ambiguous { slot: String, first: String, second: String },
 
     /// Another writer changed the same thing.

@@ -40,8 +40,8 @@
 //!
 //! The words (field, slot, cube, chunk, coverage) and the on-disk format are in `storage-spec/`.
 
-pub mod codec;
 pub mod calendar;
+pub mod codec;
 pub mod cube;
 mod error;
 pub mod grib;

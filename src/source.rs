@@ -68,8 +68,8 @@ fn expand_one(argument: &str) -> Result<Vec<PathBuf>> {
         return Ok(vec![path.to_path_buf()]);
     }
     if argument.contains(['*', '?', '[']) {
-        let pattern = glob::glob(argument)
-            .map_err(|e| Error::invalid(format!("the pattern {argument}"), e.to_string()))?;
+        let pattern =
+            glob::glob(argument).map_err(|e| Error::invalid(format!("the pattern {argument}"), e.to_string()))?;
         let mut found = Vec::new();
         for path in pattern {
             let path = path.map_err(|e| {

@@ -211,7 +211,11 @@ fn collect_variables(fields: &[&SampleField]) -> Result<BTreeMap<String, SeenVar
                 return Err(Error::Ambiguous {
                     slot: format!("/{variable_name}"),
                     first: format!("{} (an ensemble member)", if entry.number { &entry.key } else { key }),
-                    second: format!("{} (not a member), {}", if entry.number { key } else { &entry.key }, field.location),
+                    second: format!(
+                        "{} (not a member), {}",
+                        if entry.number { key } else { &entry.key },
+                        field.location
+                    ),
                 });
             }
             entry.steps.insert(key.step);
@@ -227,10 +231,7 @@ fn collect_variables(fields: &[&SampleField]) -> Result<BTreeMap<String, SeenVar
 }
 
 /// A type of level gets a dimension where the group's variables of that type, taken together, have several levels.
-fn level_dimensions(
-    seen: &BTreeMap<String, SeenVariable>,
-    options: &LayoutOptions,
-) -> BTreeMap<String, Vec<Level>> {
+fn level_dimensions(seen: &BTreeMap<String, SeenVariable>, options: &LayoutOptions) -> BTreeMap<String, Vec<Level>> {
     let mut levels: BTreeMap<String, BTreeSet<Level>> = BTreeMap::new();
     for variable in seen.values().filter(|v| !v.no_level && !name::level_in_name(&v.key)) {
         levels.entry(variable.key.type_of_level.to_string()).or_default().extend(variable.levels.iter().copied());
@@ -251,12 +252,7 @@ fn level_dimensions(
 }
 
 impl SeenVariable {
-    fn finish(
-        self,
-        levels: &BTreeMap<String, Vec<Level>>,
-        steps: &[i64],
-        sampled_steps: &BTreeSet<i64>,
-    ) -> Variable {
+    fn finish(self, levels: &BTreeMap<String, Vec<Level>>, steps: &[i64], sampled_steps: &BTreeSet<i64>) -> Variable {
         let key = &self.key;
         let dimension = levels.get(key.type_of_level).filter(|_| !self.no_level && !name::level_in_name(key));
         let level = match (dimension, self.levels.first()) {

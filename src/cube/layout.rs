@@ -233,7 +233,8 @@ impl Group {
         if variable.levels_not_expected.is_empty() {
             return true;
         }
-        let level = slot.get(2 + usize::from(variable.number)).and_then(|&i| self.level_dimension(variable).get(i as usize));
+        let level =
+            slot.get(2 + usize::from(variable.number)).and_then(|&i| self.level_dimension(variable).get(i as usize));
         level.is_none_or(|level| !variable.levels_not_expected.contains(level))
     }
 

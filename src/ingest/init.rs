@@ -57,7 +57,10 @@ pub fn sample(sources: &[String]) -> Result<(Vec<SampleField>, Vec<String>)> {
     }
     if samples.is_empty() {
         let why = left_out.first().cloned().unwrap_or_else(|| "no fields".into());
-        return Err(Error::invalid(format!("no field could be read from the samples: {why}"), "give complete GRIB files"));
+        return Err(Error::invalid(
+            format!("no field could be read from the samples: {why}"),
+            "give complete GRIB files",
+        ));
     }
     Ok((samples, left_out))
 }
@@ -72,7 +75,11 @@ fn read_grid(scanned: &ScannedFile, file: &SourceFile, offset: u64, length: u64,
 }
 
 /// Allocates the cube of a layout in one commit: metadata and coordinates, no data chunk. Returns the snapshot id.
-pub async fn init(repository: &Repository, samples: &[SampleField], options: &LayoutOptions) -> Result<(Layout, String)> {
+pub async fn init(
+    repository: &Repository,
+    samples: &[SampleField],
+    options: &LayoutOptions,
+) -> Result<(Layout, String)> {
     let layout = build(samples, options)?;
     let mut transaction = repository.transaction("main").await?;
     transaction.create_layout(&layout).await?;
@@ -97,10 +104,8 @@ pub async fn allocate(repository: &Repository, times: &[i64]) -> Result<(usize, 
             return Ok((0, None));
         }
         let texts: Vec<String> = times.iter().map(|t| crate::time::compact(*t)).collect();
-        let changes = BTreeMap::from([
-            ("action".to_string(), json!("allocate")),
-            ("newTimes".to_string(), json!(added)),
-        ]);
+        let changes =
+            BTreeMap::from([("action".to_string(), json!("allocate")), ("newTimes".to_string(), json!(added))]);
         match transaction.commit(&format!("allocate {}", texts.join(" ")), changes, Conflict::Fail).await {
             Ok(id) => return Ok((added, Some(id.to_string()))),
             Err(Error::Conflict { .. }) => {}

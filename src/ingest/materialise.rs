@@ -36,7 +36,8 @@ pub(super) fn decode_and_encode<'a>(
     fields: &'a [PlacedField],
 ) -> Result<Vec<Decoded<'a>>> {
     let file = LocalFile::open(&scanned.source.path)?;
-    let decode_one = |placed: &'a PlacedField| Decoded { placed, encoded: encode_field(layout, scanned, &file, placed) };
+    let decode_one =
+        |placed: &'a PlacedField| Decoded { placed, encoded: encode_field(layout, scanned, &file, placed) };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).max(1);
     let share = fields.len().div_ceil(threads).max(1);
     let parts: Vec<Vec<Decoded<'a>>> = std::thread::scope(|scope| {

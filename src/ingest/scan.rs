@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{Error, Result};
-use crate::grib::key::FieldKey;
 use crate::grib::KeyMemory;
-use crate::grib::sections::FieldSections;
+use crate::grib::key::FieldKey;
 use crate::grib::sections;
+use crate::grib::sections::FieldSections;
 use crate::grib::walk::{self, Found, RangedRead};
 use crate::index::{self, Entry};
 use crate::read::Fingerprint;
@@ -126,7 +126,10 @@ fn refused(offset: u64, submessage: u32, reason: String) -> RefusedField {
 fn scan_index(file: &LocalFile, index: index::Index, scanned: &mut ScannedFile) {
     for problem in &index.problems {
         let text = format!("index line {}: {}", problem.line, problem.reason);
-        if matches!(problem.reason, index::Reason::WrappedOffsets | index::Reason::Overlap { .. } | index::Reason::Duplicate { .. }) {
+        if matches!(
+            problem.reason,
+            index::Reason::WrappedOffsets | index::Reason::Overlap { .. } | index::Reason::Duplicate { .. }
+        ) {
             scanned.warnings.push(text);
         } else {
             scanned.refused.push(RefusedField {

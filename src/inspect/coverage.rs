@@ -141,8 +141,12 @@ pub async fn coverage(snapshot: &Snapshot, selection: Option<&Selection>) -> Res
     };
     let records = ledger::read_all(snapshot.session()).await?;
     let refused = refused_slots(&records);
-    let mut result =
-        Coverage { snapshot: snapshot.id(), total: CoverageCounts::default(), variables: Vec::new(), failures: failures(records) };
+    let mut result = Coverage {
+        snapshot: snapshot.id(),
+        total: CoverageCounts::default(),
+        variables: Vec::new(),
+        failures: failures(records),
+    };
     for (path, group) in &snapshot.layout().groups {
         for (name, variable) in &group.variables {
             let array = join(path, name);

@@ -154,14 +154,8 @@ fn field_values(sections: &FieldSections<'_>) -> std::result::Result<(FieldValue
     let grid = Grid::from_sections(sections).map_err(|e| e.to_string())?;
     let mut values = vec![f64::NAN; grid.points()];
     let report = packing::decode(sections, grid.points(), &mut values).map_err(|e| e.to_string())?;
-    let mut statistics = FieldValues {
-        count: values.len(),
-        missing: 0,
-        min: None,
-        max: None,
-        mean: None,
-        sha256_f32le: String::new(),
-    };
+    let mut statistics =
+        FieldValues { count: values.len(), missing: 0, min: None, max: None, mean: None, sha256_f32le: String::new() };
     let mut hash = Sha256::new();
     let mut bytes = Vec::with_capacity(values.len().min(1 << 16) * 4);
     let mut sum = 0.0;

@@ -132,8 +132,7 @@ fn dimensions(group: &crate::cube::layout::Group) -> Vec<DimensionSummary> {
         range: ends(levels, ToString::to_string),
     }));
     let spatial = group.grid_dimensions.iter().zip(&group.grid_shape);
-    dimensions
-        .extend(spatial.map(|(name, &length)| DimensionSummary { name: name.clone(), length, range: None }));
+    dimensions.extend(spatial.map(|(name, &length)| DimensionSummary { name: name.clone(), length, range: None }));
     dimensions
 }
 

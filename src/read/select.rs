@@ -81,7 +81,10 @@ impl Snapshot {
             "uint64" => "<u8",
             "bool" => "|b1",
             other => {
-                return Err(Error::invalid(format!("/{} of data type {other}", info.name), "read it with another tool"));
+                return Err(Error::invalid(
+                    format!("/{} of data type {other}", info.name),
+                    "read it with another tool",
+                ));
             }
         };
         let store = std::sync::Arc::new(self.store(crate::store::View::Decoded));

@@ -80,7 +80,9 @@ impl Access {
         let real = path.canonicalize().map_err(|e| Error::Source {
             location: location.to_string(),
             reason: match e.kind() {
-                std::io::ErrorKind::NotFound => "the source file is gone; restore it, or ingest its fields again".into(),
+                std::io::ErrorKind::NotFound => {
+                    "the source file is gone; restore it, or ingest its fields again".into()
+                }
                 _ => e.to_string(),
             },
         })?;

@@ -2,7 +2,8 @@
 
 use icechunk::config::{
     CachingConfig, ManifestConfig, ManifestPreloadCondition, ManifestPreloadConfig, ManifestSplitCondition,
-    ManifestSplitDim, ManifestSplitDimCondition, ManifestSplittingConfig, ManifestVirtualChunkLocationCompressionConfig,
+    ManifestSplitDim, ManifestSplitDimCondition, ManifestSplittingConfig,
+    ManifestVirtualChunkLocationCompressionConfig,
 };
 use icechunk::virtual_chunks::VirtualChunkContainer;
 use icechunk::{ObjectStoreConfig, RepositoryConfig};

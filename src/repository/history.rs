@@ -59,16 +59,15 @@ pub struct LogEntry {
     pub changes: serde_json::Map<String, serde_json::Value>,
 }
 
-pub(super) async fn resolve(
-    repository: &icechunk::Repository,
-    at: &Reference,
-    location: &str,
-) -> Result<VersionInfo> {
+pub(super) async fn resolve(repository: &icechunk::Repository, at: &Reference, location: &str) -> Result<VersionInfo> {
     let name = match at {
         Reference::Moment(at) => {
             let version = VersionInfo::AsOf { branch: "main".into(), at: *at };
             let id = repository.resolve_version(&version).await.map_err(|_| {
-                Error::not_found(format!("a snapshot of main at or before {}", Reference::Moment(*at)), "see `gribchunk log`")
+                Error::not_found(
+                    format!("a snapshot of main at or before {}", Reference::Moment(*at)),
+                    "see `gribchunk log`",
+                )
             })?;
             return Ok(VersionInfo::SnapshotId(id));
         }

@@ -82,7 +82,8 @@ impl Repository {
             });
         }
         std::fs::create_dir_all(&path).map_err(Error::io(&path))?;
-        let storage = local_storage::local_storage(&path).await.map_err(Error::repository(path.display().to_string()))?;
+        let storage =
+            local_storage::local_storage(&path).await.map_err(Error::repository(path.display().to_string()))?;
         Self::create_on(storage, path.display().to_string(), Some(path), options).await
     }
 
@@ -125,7 +126,8 @@ impl Repository {
                 "the directory holds something else; make a repository with `gribchunk init` in an empty one",
             ));
         }
-        let storage = local_storage::local_storage(&path).await.map_err(Error::repository(path.display().to_string()))?;
+        let storage =
+            local_storage::local_storage(&path).await.map_err(Error::repository(path.display().to_string()))?;
         let access = Arc::new(Access::load(Some(&path), &options.allow)?);
         let configuration = icechunk::Repository::fetch_config(Arc::clone(&storage))
             .await

@@ -3,10 +3,10 @@
 mod arguments;
 mod demo;
 mod get;
+mod inspect;
 mod output;
 mod pictures;
 mod write;
-mod inspect;
 
 use std::process::ExitCode;
 

@@ -58,7 +58,8 @@ async fn create_cube(
             "gridType": group.grid_type, "expectedSlots": slots,
         }));
         if !json {
-            let members = if group.members.is_empty() { String::new() } else { format!(" x {} members", group.members.len()) };
+            let members =
+                if group.members.is_empty() { String::new() } else { format!(" x {} members", group.members.len()) };
             let name = if path.is_empty() { "/".to_string() } else { format!("/{path}") };
             println!(
                 "{name}: {} variables, {} times x {} steps{members}, {slots} expected slots, grid {} {:?}",

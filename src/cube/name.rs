@@ -136,7 +136,19 @@ fn home_type_of_level(key: &FieldKey) -> &'static str {
     if level_in_name(key) {
         return "heightAboveGround";
     }
-    crate::grib::names::implied_type_of_level(names.param_id).unwrap_or("surface")
+    crate::grib::names::implied_type_of_level(names.param_id).unwrap_or_else(|| home_by_name(names.name))
+}
+
+/// Where the definition leaves the level open, the long name often says it.
+fn home_by_name(name: &str) -> &'static str {
+    let lower = name.to_ascii_lowercase();
+    if lower.contains("mean sea level") || lower.ends_with(" msl") {
+        "meanSea"
+    } else if lower.contains("soil") {
+        "depthBelowLandLayer"
+    } else {
+        "surface"
+    }
 }
 
 fn statistic_suffix(key: &FieldKey) -> Option<String> {

@@ -15,7 +15,9 @@ use super::select;
 /// A field that a layout is made from.
 #[derive(Debug, Clone)]
 pub struct SampleField {
+    /// What the field is.
     pub key: FieldKey,
+    /// Where its points are.
     pub grid: std::sync::Arc<Grid>,
     /// Where it was seen, for messages.
     pub location: String,
@@ -29,6 +31,7 @@ pub struct LayoutOptions {
     pub times: Option<Vec<i64>>,
     /// Steps in seconds.
     pub steps: Option<Vec<i64>>,
+    /// Ensemble members; 0 is the control.
     pub members: Option<Vec<u32>>,
     /// Only fields of this selection become part of the cube.
     pub select: Option<Selection>,
@@ -39,26 +42,31 @@ pub struct LayoutOptions {
 }
 
 impl LayoutOptions {
+    /// Sets [`times`](Self::times).
     pub fn times(mut self, times: Vec<i64>) -> Self {
         self.times = Some(times);
         self
     }
 
+    /// Sets [`steps`](Self::steps).
     pub fn steps(mut self, seconds: Vec<i64>) -> Self {
         self.steps = Some(seconds);
         self
     }
 
+    /// Sets [`members`](Self::members).
     pub fn members(mut self, members: Vec<u32>) -> Self {
         self.members = Some(members);
         self
     }
 
+    /// Sets [`select`](Self::select).
     pub fn select(mut self, selection: Selection) -> Self {
         self.select = Some(selection);
         self
     }
 
+    /// Sets [`group`](Self::group).
     pub fn group(mut self, name: impl Into<String>) -> Self {
         self.group = Some(name.into());
         self

@@ -13,6 +13,7 @@ use super::place::join;
 pub struct Node {
     /// Path below `/`, "" for the root.
     pub path: String,
+    /// The document `zarr.json`.
     pub metadata: Value,
     /// `(shape, dimension names)` of an array.
     pub array: Option<(Vec<u64>, Vec<u64>, Vec<String>)>,

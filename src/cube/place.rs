@@ -33,6 +33,7 @@ impl std::fmt::Display for Slot {
 pub struct Refusal {
     /// The array it would belong to, as far as that is known.
     pub array: Option<String>,
+    /// Why, for the user.
     pub reason: String,
     /// The reference time is not there yet: allocating it would make a place.
     pub new_time: Option<i64>,

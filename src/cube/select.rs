@@ -117,10 +117,12 @@ pub struct ChosenSlots {
 }
 
 impl ChosenSlots {
+    /// Whether the slot is one of them.
     pub fn contains(&self, slot: &[u32]) -> bool {
         slot.len() == self.indices.len() && self.indices.iter().zip(slot).all(|(all, i)| all.binary_search(i).is_ok())
     }
 
+    /// How many slots there are.
     pub fn count(&self) -> u64 {
         self.indices.iter().map(|i| i.len() as u64).product()
     }

@@ -4,6 +4,8 @@
 //! bytes -> walk (messages) -> sections (fields) -> key (what it is) / grid (where) / packing (how) -> decode (values)
 //! ```
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// Fields are named after the ecCodes keys that they hold; those need no second word.
+#![allow(missing_docs)]
 
 pub mod decode;
 pub mod error;

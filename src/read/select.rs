@@ -11,6 +11,7 @@ use super::snapshot::Snapshot;
 /// What a selection took of an array.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selected {
+    /// Names of the dimensions, in order.
     pub dimensions: Vec<String>,
     /// Indices into the array, dimension by dimension.
     pub indices: Vec<Vec<u64>>,
@@ -19,6 +20,7 @@ pub struct Selected {
 }
 
 impl Selected {
+    /// Length of each dimension of the values.
     pub fn shape(&self) -> Vec<usize> {
         self.indices.iter().map(Vec::len).collect()
     }

@@ -36,7 +36,7 @@ pub fn repository_configuration() -> RepositoryConfig {
             )]),
         }),
         virtual_chunk_location_compression: Some(ManifestVirtualChunkLocationCompressionConfig {
-            min_num_chunks: Some(u16::MAX.into()),
+            min_num_chunks: Some(u16::MAX),
             ..Default::default()
         }),
         max_concurrent_manifest_fetches_during_commit: Some(16),

@@ -49,10 +49,13 @@ impl From<&str> for Reference {
 /// One snapshot of a history.
 #[derive(Debug, Clone, Serialize)]
 pub struct LogEntry {
+    /// Snapshot id.
     pub id: String,
+    /// Id of the snapshot before; `None` for the first.
     pub parent: Option<String>,
     /// When it was committed, RFC 3339.
     pub time: String,
+    /// One line.
     pub message: String,
     /// Counts of what the commit did; empty for commits of other programs.
     #[serde(flatten)]

@@ -35,16 +35,19 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
+    /// Adds one to [`allow`](Self::allow).
     pub fn allow(mut self, prefix: impl Into<String>) -> Self {
         self.allow.push(prefix.into());
         self
     }
 
+    /// Sets [`require_verified`](Self::require_verified).
     pub fn require_verified(mut self) -> Self {
         self.require_verified = true;
         self
     }
 
+    /// Sets [`cache_bytes`](Self::cache_bytes).
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = Some(bytes);
         self

@@ -37,7 +37,7 @@ fn print_field(field: &FieldListing, file: &mut String) -> Result<()> {
     if *file != field.file {
         println!("{}", field.file);
         println!(
-            "  {:>10} {:>9}  {:12} {:20} {:>8} {:10} {:>4} {:>9} {:>6} {:24} {}",
+            "  {:>10} {:>9}  {:12} {:20} {:>8} {:10} {:>4} {:>9} {:>6} {:24} grid",
             "offset",
             "length",
             "shortName",
@@ -47,8 +47,7 @@ fn print_field(field: &FieldListing, file: &mut String) -> Result<()> {
             "time",
             "stepRange",
             "number",
-            "packing",
-            "grid"
+            "packing"
         );
         file.clone_from(&field.file);
     }

@@ -88,15 +88,16 @@ async fn create_cube(
 }
 
 fn layout_options(arguments: &Init) -> Result<LayoutOptions> {
-    let mut options = LayoutOptions::default();
-    options.times = arguments.times.as_deref().map(times).transpose()?;
-    options.steps = arguments.steps.as_deref().map(gribchunk::selection::parse_steps).transpose().map_err(selection)?;
-    options.members =
-        arguments.members.as_deref().map(gribchunk::selection::parse_members).transpose().map_err(selection)?;
-    options.select = arguments.select.as_deref().map(Selection::parse).transpose().map_err(selection)?;
-    options.group = arguments.group.clone();
-    options.level_dimensions = arguments.level_dimension.clone();
-    Ok(options)
+    let steps = arguments.steps.as_deref().map(gribchunk::selection::parse_steps);
+    let members = arguments.members.as_deref().map(gribchunk::selection::parse_members);
+    Ok(LayoutOptions {
+        times: arguments.times.as_deref().map(times).transpose()?,
+        steps: steps.transpose().map_err(selection)?,
+        members: members.transpose().map_err(selection)?,
+        select: arguments.select.as_deref().map(Selection::parse).transpose().map_err(selection)?,
+        group: arguments.group.clone(),
+        level_dimensions: arguments.level_dimension.clone(),
+    })
 }
 
 /// Leaves only samples of the variables that a printed layout names.
@@ -154,14 +155,12 @@ pub async fn ingest(arguments: Ingest, options: OpenOptions, json: bool) -> Resu
     } else {
         Repository::open(&arguments.repository, options).await?
     };
-    let mut ingest_options = IngestOptions::default();
-    ingest_options.materialise = materialise;
-    ingest_options.commit_each = arguments.commit_each;
-    ingest_options.on_conflict = match arguments.on_conflict {
+    let on_conflict = match arguments.on_conflict {
         OnConflict::Replace => Conflict::Replace,
         OnConflict::Keep => Conflict::Keep,
         OnConflict::Fail => Conflict::Fail,
     };
+    let ingest_options = IngestOptions { materialise, on_conflict, commit_each: arguments.commit_each };
     let files = gribchunk::source::expand(&arguments.sources)?.len();
     let bar = progress(files as u64, json);
     let report = gribchunk::ingest(&repository, &arguments.sources, &ingest_options, |file| {
@@ -243,10 +242,7 @@ pub async fn materialise(
 ) -> Result<Outcome> {
     let select = select.map(Selection::parse).transpose().map_err(selection)?;
     let repository = Repository::open(path, options).await?;
-    let mut materialise_options = MaterialiseOptions::default();
-    materialise_options.select = select;
-    materialise_options.batch = batch;
-    let report = gribchunk::materialise(&repository, &materialise_options).await?;
+    let report = gribchunk::materialise(&repository, &MaterialiseOptions { select, batch }).await?;
     if json {
         json_line(&report)?;
     } else {

@@ -131,7 +131,7 @@ const INSTANT_AT_HOME: &[u32] = &[141, 228141, 260056, 3066, 3065];
 fn home_type_of_level(key: &FieldKey) -> &'static str {
     let Some(names) = key.names else { return "isobaricInhPa" };
     if UPPER_AIR.contains(&names.param_id) {
-        return if key.type_of_level == "isobaricInPa" { "isobaricInPa" } else { "isobaricInhPa" };
+        return "isobaricInhPa";
     }
     if level_in_name(key) {
         return "heightAboveGround";

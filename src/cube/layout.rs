@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::grib::decode::ParameterIdentity;
+use crate::grib::decode::{ParameterIdentity, read_digest, write_digest};
 use crate::grib::grid::Grid;
 use crate::grib::key::{Decimal, Derived, FieldKey, GridDigest, StepType};
 
@@ -28,7 +28,8 @@ pub struct Product {
     /// MARS `expver`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expver: Option<String>,
-    /// The digest of the grid section.
+    /// The digest of the grid section; in JSON, as in the codec's configuration, 32 hexadecimal digits.
+    #[serde(serialize_with = "write_digest", deserialize_with = "read_digest")]
     pub grid: GridDigest,
 }
 

@@ -61,3 +61,8 @@ pub use ingest::{IngestOptions, IngestReport, MaterialiseOptions, allocate, inge
 pub use read::{ChunkState, Snapshot};
 pub use repository::{Conflict, OpenOptions, Reference, Repository, Transaction};
 pub use selection::Selection;
+
+/// The example of the README runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -40,8 +40,8 @@
 //!
 //! The words (field, slot, cube, chunk, coverage) and the on-disk format are in `storage-spec/`.
 
-pub mod codec;
 pub mod calendar;
+pub mod codec;
 pub mod cube;
 mod error;
 pub mod grib;
@@ -63,3 +63,8 @@ pub use ingest::{
 pub use read::{ChunkState, Snapshot};
 pub use repository::{Conflict, OpenOptions, Reference, Repository, Transaction};
 pub use selection::Selection;
+
+/// The example of the README runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

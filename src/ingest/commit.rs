@@ -42,23 +42,28 @@ pub enum NewTimes {
 pub struct IngestOptions {
     /// Fields that are decoded and stored at once; the others become virtual.
     pub materialise: Option<Selection>,
+    /// What happens to a slot that is filled already.
     pub on_conflict: Conflict,
     /// One commit for each file, rather than one for all.
     pub commit_each: bool,
+    /// What happens to fields of a reference time that the cube does not have.
     pub new_times: NewTimes,
 }
 
 impl IngestOptions {
+    /// Sets [`materialise`](Self::materialise).
     pub fn materialise(mut self, selection: Selection) -> Self {
         self.materialise = Some(selection);
         self
     }
 
+    /// Sets [`on_conflict`](Self::on_conflict).
     pub fn on_conflict(mut self, conflict: Conflict) -> Self {
         self.on_conflict = conflict;
         self
     }
 
+    /// Sets [`commit_each`](Self::commit_each).
     pub fn commit_each(mut self) -> Self {
         self.commit_each = true;
         self

@@ -59,7 +59,10 @@ pub fn sample(sources: &[String]) -> Result<(Vec<SampleField>, Vec<String>)> {
     }
     if samples.is_empty() {
         let why = left_out.first().cloned().unwrap_or_else(|| "no fields".into());
-        return Err(Error::invalid(format!("no field could be read from the samples: {why}"), "give complete GRIB files"));
+        return Err(Error::invalid(
+            format!("no field could be read from the samples: {why}"),
+            "give complete GRIB files",
+        ));
     }
     Ok((samples, left_out))
 }
@@ -74,7 +77,11 @@ fn read_grid(scanned: &ScannedFile, file: &SourceFile, offset: u64, length: u64,
 }
 
 /// Allocates the cube of a layout in one commit: metadata and coordinates, no data chunk. Returns the snapshot id.
-pub async fn init(repository: &Repository, samples: &[SampleField], options: &LayoutOptions) -> Result<(Layout, String)> {
+pub async fn init(
+    repository: &Repository,
+    samples: &[SampleField],
+    options: &LayoutOptions,
+) -> Result<(Layout, String)> {
     let layout = build(samples, options)?;
     let mut transaction = repository.transaction("main").await?;
     transaction.create_layout(&layout).await?;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use icechunk::Store;
+use icechunk::conflicts::ConflictSolver;
 use icechunk::conflicts::basic_solver::{BasicConflictSolver, VersionSelection};
 use icechunk::conflicts::detector::ConflictDetector;
-use icechunk::conflicts::ConflictSolver;
 use icechunk::format::manifest::{ChunkPayload, VirtualChunkRef};
 use icechunk::format::{ChunkIndices, SnapshotId};
 use icechunk::session::{Session, SessionErrorKind};
@@ -152,7 +152,9 @@ impl Transaction {
         let writer = {
             let session = self.session.read().await;
             let index = self.chunk_indices(slot)?;
-            session.get_chunk_writer(&nodes::node_path(&slot.array)?, &index).map_err(Error::repository(context.clone()))?
+            session
+                .get_chunk_writer(&nodes::node_path(&slot.array)?, &index)
+                .map_err(Error::repository(context.clone()))?
         };
         writer(encoded).await.map_err(Error::repository(context))
     }

@@ -3,10 +3,10 @@
 mod arguments;
 mod demo;
 mod get;
+mod inspect;
 mod output;
 mod pictures;
 mod write;
-mod inspect;
 
 use std::process::ExitCode;
 
@@ -34,9 +34,7 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> gribchunk::Result<Outcome> {
     let Arguments { json, allow, require_verified, command } = arguments;
-    let mut options = gribchunk::OpenOptions::default();
-    options.allow = allow;
-    options.require_verified = require_verified;
+    let options = gribchunk::OpenOptions { allow, require_verified, ..Default::default() };
     match command {
         Command::Demo { directory } => demo::demo(directory, json).await,
         Command::Scan { sources, values } => inspect::scan(&sources, values, json),

@@ -4,6 +4,7 @@
 //! ([`metadata`]), and maps a field key to its slots ([`place`]).
 
 pub mod build;
+pub mod extend;
 pub mod layout;
 pub mod metadata;
 pub mod name;
@@ -11,6 +12,7 @@ pub mod place;
 pub mod select;
 
 pub use build::{LayoutOptions, SampleField, build};
+pub use extend::Extension;
 pub use layout::{Group, Layout, Level, Product, Selector, Variable};
 pub use name::Window;
 pub use place::{Refusal, Slot};

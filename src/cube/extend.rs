@@ -9,9 +9,13 @@ use super::place::join;
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Extension {
+    /// Number of new reference times.
     pub times: usize,
+    /// Number of new steps.
     pub steps: usize,
+    /// Number of new members.
     pub members: usize,
+    /// Number of new levels.
     pub levels: usize,
     /// Paths of new arrays.
     pub variables: Vec<String>,
@@ -22,6 +26,7 @@ pub struct Extension {
 }
 
 impl Extension {
+    /// Whether nothing was added.
     pub fn is_empty(&self) -> bool {
         self.times + self.steps + self.members + self.levels == 0 && self.variables.is_empty() && self.groups.is_empty()
     }

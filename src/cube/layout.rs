@@ -224,6 +224,7 @@ pub struct StoredGroup {
     /// Levels as exact decimals; the coordinate arrays hold the same as float64.
     #[serde(default)]
     pub levels: BTreeMap<String, Vec<Level>>,
+    /// [`Group::cycles`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cycles: Vec<CycleSteps>,
 }
@@ -241,6 +242,7 @@ pub struct StoredRoot {
     /// [`Layout::select`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<String>,
+    /// [`Layout::control`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<String>,
     /// Paths of all groups that hold a product.

@@ -61,6 +61,7 @@ fn nodes_of_groups(layout: &Layout) -> Result<Vec<Node>> {
 
 /// A node of a layout that grew: an existing one keeps everything of its `zarr.json` but what grew.
 pub struct GrownNode {
+    /// The node as a new layout would have it.
     pub node: Node,
     /// Whether the node is there already.
     pub exists: bool,

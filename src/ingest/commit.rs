@@ -46,6 +46,7 @@ pub struct IngestOptions {
     pub on_conflict: Conflict,
     /// One commit for each file, rather than one for all.
     pub commit_each: bool,
+    /// What happens to fields of a time that the cube does not have.
     pub new_times: NewTimes,
 }
 

@@ -143,7 +143,9 @@ mod tests {
     fn only_sources_are_remembered() {
         let dir = std::env::temp_dir().join(format!("gribchunk-remember-{}", std::process::id()));
         let (source, other, allowed) = (dir.join("source"), dir.join("other"), dir.join("allowed"));
-        [&source, &other, &allowed].map(|directory| std::fs::create_dir_all(directory).unwrap());
+        for directory in [&source, &other, &allowed] {
+            std::fs::create_dir_all(directory).unwrap();
+        }
         let file = dir.join("state.json");
         let opened = || Access { prefixes: RwLock::default(), state_file: Some(file.clone()) };
         let (first, second) = (opened(), opened());

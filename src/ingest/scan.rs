@@ -134,7 +134,7 @@ fn scan_index(file: &LocalFile, index: index::Index, scanned: &mut ScannedFile) 
     let mut past_end = Vec::new();
     for problem in &index.problems {
         let text = format!("index line {}: {}", problem.line, problem.reason);
-        let line = || RefusedField { field: problem.text.clone(), ..refused(0, 0, text.clone()) };
+        let line = || RefusedField { field: problem.text.chars().take(60).collect(), ..refused(0, 0, text.clone()) };
         match problem.reason {
             index::Reason::WrappedOffsets | index::Reason::Overlap { .. } | index::Reason::Duplicate { .. } => {
                 scanned.warnings.push(text);

@@ -72,6 +72,7 @@ async fn the_good_messages_of_a_broken_file_are_kept() {
         assert_eq!(report["placed"], broken.placed.len(), "{name}: {report}");
         assert_eq!(report["complete"], broken.code == 0, "{name}: {report}");
 
+        // Another process ingested: a repository that is open already sees that, and may read from there.
         let log = repository.log(&Reference::default(), 10).await.unwrap();
         assert_eq!(log.len(), before + 1, "{name}: one commit");
         assert_eq!(log[0].changes["fields"], broken.placed.len(), "{name}");

@@ -23,7 +23,7 @@ fn make(folder: &Folder, layout: &[&str]) -> bool {
 }
 
 /// Where a message of the cycle belongs, from the truth file alone.
-fn slot(line: &Value, steps: &[i64]) -> (String, Vec<u32>) {
+fn slot(line: &Value, steps: &[i64], levels: &[f64]) -> (String, Vec<u32>) {
     let param = line["param"].as_str().unwrap();
     let name = match param {
         "2t" | "TMP" if line["level"] != "850 mb" => "t2m",
@@ -42,10 +42,17 @@ fn slot(line: &Value, steps: &[i64]) -> (String, Vec<u32>) {
         other => other,
     };
     let step = steps.iter().position(|s| *s == line["step"].as_i64().unwrap()).unwrap() as u32;
-    (name.to_string(), vec![0, step, line["number"].as_u64().unwrap() as u32])
+    let mut index = vec![0, step, line["number"].as_u64().unwrap() as u32];
+    if ["gh", "t", "u", "v", "q"].contains(&name) {
+        let level = &line["level"];
+        let level = level.as_f64().or_else(|| level.as_str()?.strip_suffix(" mb")?.parse().ok()).unwrap();
+        index.push(levels.iter().position(|l| *l == level).unwrap() as u32);
+    }
+    (name.to_string(), index)
 }
 
-async fn every_value(folder: &Folder, steps: &[i64]) {
+/// `levels` are the cube's pressure levels in hPa, as they stand in it.
+async fn every_value(folder: &Folder, steps: &[i64], levels: &[f64]) {
     let cycle = folder.join("cycle");
     let truth = std::fs::read_to_string(cycle.join("truth.jsonl")).unwrap();
     let truth: Vec<Value> = truth.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -69,7 +76,7 @@ async fn every_value(folder: &Folder, steps: &[i64]) {
         let snapshot = now(&repository).await;
         let mut seen = std::collections::BTreeSet::new();
         for line in &truth {
-            let (array, index) = slot(line, steps);
+            let (array, index) = slot(line, steps, levels);
             let values = snapshot.read_chunk(&array, &index).await.unwrap().unwrap_or_else(|| panic!("{line}: missing"));
             assert_eq!(hash(&values), line["sha256_f32le"], "{line} in {array} {index:?}");
             assert!(seen.insert((array, index)), "{line}: two fields in a slot");
@@ -89,7 +96,7 @@ fn hide(cycle: &Path) {
 async fn ecmwf_layout() {
     let folder = Folder::new("cycle-ecmwf");
     if make(&folder, &["--layout", "ecmwf", "--members", "0-2", "--steps", "0,3,6", "--grid", "5"]) {
-        every_value(&folder, &[0, 3, 6]).await;
+        every_value(&folder, &[0, 3, 6], &[850.0, 700.0, 500.0]).await;
     }
 }
 
@@ -97,7 +104,7 @@ async fn ecmwf_layout() {
 async fn gefs_layout() {
     let folder = Folder::new("cycle-gefs");
     let packing = "grid_complex_spatial_differencing";
-    if make(&folder, &["--layout", "gefs", "--members", "0-2", "--steps", "0,3,6,9", "--grid", "5", "--packing", packing]) {
-        every_value(&folder, &[0, 3, 6, 9]).await;
+    if make(&folder, &["--layout", "gefs", "--members", "0-2", "--steps", "0,3,6,9,12", "--grid", "5", "--packing", packing]) {
+        every_value(&folder, &[0, 3, 6, 9, 12], &[850.0, 500.0, 250.0]).await;
     }
 }

@@ -38,7 +38,7 @@ async fn repositories_of_other_programs() {
         assert_eq!(summary.other_arrays.len(), arrays.len(), "{name}");
         let run = run(&["--json", "show", path.to_str().unwrap()]);
         assert_eq!(run.code, Some(0), "{name}: {run:?}");
-        let listed: Vec<Value> = run.json()["other_arrays"].as_array().cloned().unwrap_or_default();
+        let listed: Vec<Value> = run.json()["otherArrays"].as_array().cloned().unwrap_or_default();
         assert_eq!(listed.len(), arrays.len(), "{name}: {}", run.stdout);
         for array in &arrays {
             let states = gribchunk::inspect::chunk_states(&snapshot, array).await.unwrap();

@@ -95,7 +95,7 @@ fn hide(cycle: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn ecmwf_layout() {
     let folder = Folder::new("cycle-ecmwf");
-    if make(&folder, &["--layout", "ecmwf", "--members", "0-2", "--steps", "0,3,6", "--grid", "5"]) {
+    if make(&folder, &["--layout", "ecmwf", "--members", "0-2", "--steps", "0,3,6", "--grid", "2.5"]) {
         every_value(&folder, &[0, 3, 6], &[850.0, 700.0, 500.0]).await;
     }
 }
@@ -104,7 +104,7 @@ async fn ecmwf_layout() {
 async fn gefs_layout() {
     let folder = Folder::new("cycle-gefs");
     let packing = "grid_complex_spatial_differencing";
-    if make(&folder, &["--layout", "gefs", "--members", "0-2", "--steps", "0,3,6,9,12", "--grid", "5", "--packing", packing]) {
+    if make(&folder, &["--layout", "gefs", "--members", "0-2", "--steps", "0,3,6,9,12", "--grid", "2.5", "--packing", packing]) {
         every_value(&folder, &[0, 3, 6, 9, 12], &[850.0, 500.0, 250.0]).await;
     }
 }

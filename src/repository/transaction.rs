@@ -196,6 +196,16 @@ impl Transaction {
         Ok(element)
     }
 
+    /// Drops the record of a time when nothing of a file could be read: it is kept under no reference time.
+    pub async fn forget_bad_file(&mut self, url: &str) -> Result<()> {
+        let element = ledger::element(url, None);
+        let mut session = self.session.write().await;
+        let mut records = ledger::read(&session, element).await?;
+        let before = records.len();
+        records.retain(|r| r.url != url);
+        if records.len() == before { Ok(()) } else { ledger::write(&mut session, element, &records).await }
+    }
+
     /// Whether anything would be committed.
     pub async fn has_changes(&self) -> bool {
         self.session.read().await.has_uncommitted_changes()

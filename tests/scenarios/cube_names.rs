@@ -62,8 +62,21 @@ fn fixtures() {
     let gefs = [fixture("gefs/gec00.t00z.pgrb2a.0p50.f003"), fixture("gefs/geavg.t00z.pgrb2a.0p50.f003")];
     let gefs = gefs.map(|path| path.display().to_string());
     let wanted = [
-        "gh", "mean/gh", "mean/prmsl", "mean/t", "mean/t2m", "mean/tp", "mean/u10", "mean/v10", "prmsl", "soilw", "t",
-        "t2m", "tp", "u10", "v10",
+        "gh",
+        "mean/gh",
+        "mean/prmsl",
+        "mean/t",
+        "mean/t2m",
+        "mean/tp",
+        "mean/u10",
+        "mean/v10",
+        "prmsl",
+        "soilw",
+        "t",
+        "t2m",
+        "tp",
+        "u10",
+        "v10",
     ];
     assert_eq!(paths(&gefs), wanted);
 }
@@ -76,8 +89,14 @@ fn levels() {
     let (u10, t2m) = (message(&ens, position(&ens, "10u")), message(&ens, position(&ens, "2t")));
     let level = |message: &[u8], metres: u32| patched(message.to_vec(), 4, LEVEL_OF_SURFACE, &metres.to_be_bytes());
     let all = [
-        u10.clone(), level(&u10, 100), level(&u10, 80), level(&u10, 120), t2m.clone(), level(&t2m, 80),
-        message(&ens, position(&ens, "t")), patched(t2m.clone(), 4, 23, &[1, 255, 255, 255, 255, 255]),
+        u10.clone(),
+        level(&u10, 100),
+        level(&u10, 80),
+        level(&u10, 120),
+        t2m.clone(),
+        level(&t2m, 80),
+        message(&ens, position(&ens, "t")),
+        patched(t2m.clone(), 4, 23, &[1, 255, 255, 255, 255, 255]),
     ];
     let file = folder.write("levels.grib2", &all.concat());
     let wanted = ["t", "t2m", "t_heightAboveGround", "t_surface", "u100", "u10", "u_heightAboveGround"];
@@ -130,9 +149,10 @@ fn whatever_else_is_there() {
     let ens: Vec<String> = ENS_STEPS.map(|step| fixture(&ens_name(step)).display().to_string()).into();
     let gefs = [fixture("gefs/gep01.t00z.pgrb2a.0p50.f003"), fixture("gefs/geavg.t00z.pgrb2a.0p50.f000")];
     let gefs: Vec<String> = gefs.map(|path| path.display().to_string()).into();
-    let other: Vec<String> = ["packing/simple_16.grib2", "grids/lambert.grib2", "grids/regular_gg.grib2", "submessages.grib2"]
-        .map(|name| fixture(name).display().to_string())
-        .into();
+    let other: Vec<String> =
+        ["packing/simple_16.grib2", "grids/lambert.grib2", "grids/regular_gg.grib2", "submessages.grib2"]
+            .map(|name| fixture(name).display().to_string())
+            .into();
     // The first file names the home product; everything else may come in any order.
     let home = ens[0].clone();
     let everything = [ens.clone(), gefs.clone(), other.clone()].concat();

@@ -56,8 +56,7 @@ async fn expected_slots() {
     assert_eq!(totals(&repository).await.expected, 3 * 2 * 2);
     let report = ingest(&repository, &folder.copy_ens()).await;
     assert_eq!(report.placed(), 3 * 2 * 2, "{report:?}");
-    let reasons: Vec<&str> =
-        report.files.iter().flat_map(|f| &f.refused).map(|r| r.reason.as_str()).collect();
+    let reasons: Vec<&str> = report.files.iter().flat_map(|f| &f.refused).map(|r| r.reason.as_str()).collect();
     assert!(reasons.iter().any(|r| r.contains("number 3 is not in the layout")), "{reasons:?}");
     assert!(reasons.iter().any(|r| r.contains("step 6h is not in the layout")), "{reasons:?}");
     assert!(report.files.iter().all(|f| f.not_selected > 0));
@@ -140,7 +139,8 @@ async fn a_file_that_is_named_several_times() {
         }
     }
     let run = folder.join("run");
-    let sources = ["", "*.grib2", "*.index", "20261121000000-3h-enfo-ef.grib2"].map(|s| run.join(s).display().to_string());
+    let sources =
+        ["", "*.grib2", "*.index", "20261121000000-3h-enfo-ef.grib2"].map(|s| run.join(s).display().to_string());
     let report = ingest_with(&repository, &sources, &IngestOptions::default()).await;
     assert_eq!((report.files.len(), report.placed()), (3, 104));
     assert!(report.is_complete());
@@ -152,9 +152,7 @@ async fn the_size_of_an_empty_cube() {
     let folder = Folder::new("size");
     let repository = empty(&folder, "repository").await;
     let before = size(&folder.join("repository"));
-    let year = LayoutOptions::default()
-        .steps((0..=360).map(|h| h * 3600).collect())
-        .members((0..=50).collect());
+    let year = LayoutOptions::default().steps((0..=360).map(|h| h * 3600).collect()).members((0..=50).collect());
     init(&repository, &ens_samples(), &year).await.unwrap();
     let bytes = size(&folder.join("repository")) - before;
     let expected = totals(&repository).await.expected;
@@ -178,7 +176,11 @@ fn size(directory: &std::path::Path) -> u64 {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let kept = path.file_name().is_some_and(|name| name == "overwritten");
-        bytes += if path.is_dir() && !kept { size(&path) } else { path.metadata().map_or(0, |m| u64::from(!kept) * m.len()) };
+        bytes += if path.is_dir() && !kept {
+            size(&path)
+        } else {
+            path.metadata().map_or(0, |m| u64::from(!kept) * m.len())
+        };
     }
     bytes
 }

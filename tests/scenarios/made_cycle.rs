@@ -77,7 +77,8 @@ async fn every_value(folder: &Folder, steps: &[i64], levels: &[f64]) {
         let mut seen = std::collections::BTreeSet::new();
         for line in &truth {
             let (array, index) = slot(line, steps, levels);
-            let values = snapshot.read_chunk(&array, &index).await.unwrap().unwrap_or_else(|| panic!("{line}: missing"));
+            let values =
+                snapshot.read_chunk(&array, &index).await.unwrap().unwrap_or_else(|| panic!("{line}: missing"));
             assert_eq!(hash(&values), line["sha256_f32le"], "{line} in {array} {index:?}");
             assert!(seen.insert((array, index)), "{line}: two fields in a slot");
         }
@@ -104,7 +105,10 @@ async fn ecmwf_layout() {
 async fn gefs_layout() {
     let folder = Folder::new("cycle-gefs");
     let packing = "grid_complex_spatial_differencing";
-    if make(&folder, &["--layout", "gefs", "--members", "0-2", "--steps", "0,3,6,9,12", "--grid", "2.5", "--packing", packing]) {
+    if make(
+        &folder,
+        &["--layout", "gefs", "--members", "0-2", "--steps", "0,3,6,9,12", "--grid", "2.5", "--packing", packing],
+    ) {
         every_value(&folder, &[0, 3, 6, 9, 12], &[850.0, 500.0, 250.0]).await;
     }
 }

@@ -62,7 +62,11 @@ async fn what_a_slot_is() {
     assert_eq!(state(&seen, "gh", &gh), SlotState::ReplacementFailed);
 
     let total = seen.total;
-    assert_eq!((total.expected, total.materialised, total.failed, total.replacement_failed), (104, 4, 1, 2), "{total:?}");
+    assert_eq!(
+        (total.expected, total.materialised, total.failed, total.replacement_failed),
+        (104, 4, 1, 2),
+        "{total:?}"
+    );
     assert_eq!(total.virtual_, 32 - 4 - 1, "{total:?}");
     assert_eq!(total.missing, 104 - 4 - 1 - 2 - 27, "{total:?}");
     assert!(!total.is_complete());

@@ -60,7 +60,11 @@ async fn assert_right(repository: &Repository, truth: &Truth) {
     let snapshot = now(repository).await;
     assert_eq!(slot_hash(&snapshot, truth).await, Some(truth.hash.clone()), "{truth:?}");
     for view in [View::Decoded, View::Stored] {
-        assert_eq!(through_zarr(&snapshot, truth, view).map(|v| hash(&v)), Ok(truth.hash.clone()), "{truth:?} {view:?}");
+        assert_eq!(
+            through_zarr(&snapshot, truth, view).map(|v| hash(&v)),
+            Ok(truth.hash.clone()),
+            "{truth:?} {view:?}"
+        );
     }
 }
 

@@ -88,7 +88,11 @@ fn broken_grib_bytes() {
     let (mut good, mut bad) = (0, 0);
     let is_message_file = |path: &PathBuf| {
         let name = path.display().to_string();
-        !name.ends_with(".json") && !name.ends_with(".index") && !name.ends_with(".idx") && !name.ends_with(".py") && !name.ends_with(".md")
+        !name.ends_with(".json")
+            && !name.ends_with(".index")
+            && !name.ends_with(".idx")
+            && !name.ends_with(".py")
+            && !name.ends_with(".md")
     };
     for file in files_below(&fixture("")).into_iter().filter(is_message_file) {
         let whole = std::fs::read(&file).unwrap();
@@ -141,7 +145,8 @@ fn broken_files_through_an_ingest() {
     let (mut numbers, mut placed) = (Numbers::new(777), 0);
     let grib = std::fs::read(fixture(&ens_name(3))).unwrap();
     let index = std::fs::read(fixture(&ens_name(3)).with_extension("index")).unwrap();
-    let store = gribchunk::IngestOptions::default().materialise(gribchunk::Selection::parse("variable=t2m/gh").unwrap());
+    let store =
+        gribchunk::IngestOptions::default().materialise(gribchunk::Selection::parse("variable=t2m/gh").unwrap());
     for round in 0..30 {
         let (mut grib, mut index) = (grib.clone(), index.clone());
         for _ in 0..6 {
@@ -180,8 +185,10 @@ fn broken_repositories() {
     let path = folder.join("repository");
     let contents: Vec<(PathBuf, Vec<u8>)> =
         files_below(&path).into_iter().map(|file| (file.clone(), std::fs::read(&file).unwrap())).collect();
-    let contents: Vec<_> =
-        contents.into_iter().filter(|(file, bytes)| !bytes.is_empty() && !file.display().to_string().contains("overwritten")).collect();
+    let contents: Vec<_> = contents
+        .into_iter()
+        .filter(|(file, bytes)| !bytes.is_empty() && !file.display().to_string().contains("overwritten"))
+        .collect();
     let mut numbers = Numbers::new(70);
     let (mut good, mut bad) = (0, 0);
     for round in 0..120 {

@@ -28,7 +28,8 @@ async fn repositories_of_other_programs() {
         let folder = Folder::new("other");
         let path = folder.join(&name);
         copy_directory(&from, &path);
-        let repository = Repository::open(&path, OpenOptions::default()).await.unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        let repository =
+            Repository::open(&path, OpenOptions::default()).await.unwrap_or_else(|e| panic!("{name}: {e:?}"));
         let log = repository.log(&Reference::default(), 100).await.unwrap();
         assert!(!log.is_empty(), "{name}");
         let snapshot = now(&repository).await;
@@ -55,7 +56,11 @@ async fn repositories_of_other_programs() {
             if all_here && whole.is_ok() {
                 read += 1;
             }
-            println!("{name} /{array}: {} chunks, {}", states.len(), whole.map_or_else(|e| e.to_string(), |_| "read".into()));
+            println!(
+                "{name} /{array}: {} chunks, {}",
+                states.len(),
+                whole.map_or_else(|e| e.to_string(), |_| "read".into())
+            );
         }
     }
     assert!(virtual_chunks > 0 && read > 0 && arrays_seen > 5, "{virtual_chunks} {read} {arrays_seen}");

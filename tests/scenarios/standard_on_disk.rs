@@ -72,7 +72,10 @@ async fn plain_icechunk_and_zarrs_read_it() {
 
     // Coordinates need no codec of ours at all.
     for name in ["latitude", "longitude", "time", "step", "number", "valid_time", "isobaricInhPa"] {
-        assert!(metadata(&store, name)["codecs"].as_array().unwrap().iter().all(|c| c["name"] != "gribchunk"), "{name}");
+        assert!(
+            metadata(&store, name)["codecs"].as_array().unwrap().iter().all(|c| c["name"] != "gribchunk"),
+            "{name}"
+        );
     }
     let latitude: Vec<f64> = Array::open(Arc::clone(&store), "/latitude").unwrap().retrieve_chunk(&[0]).unwrap();
     assert_eq!((latitude.len(), latitude[0], latitude[18]), (19, 90.0, -90.0));

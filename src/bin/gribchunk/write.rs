@@ -114,7 +114,6 @@ fn layout_options(arguments: &Init) -> Result<LayoutOptions> {
         group: arguments.group.clone(),
         home: None,
         level_dimensions: arguments.level_dimension.clone(),
-        ..Default::default()
     })
 }
 

@@ -69,7 +69,8 @@ async fn a_field_outside_the_cube() {
     let later = LayoutOptions::default().times(vec![TIME + 21_600]);
     init(&repository, &ens_samples(), &later).await.unwrap();
     let files = folder.copy_ens();
-    let report = ingest(&repository, &files[..1]).await;
+    let refuse = IngestOptions { new_times: gribchunk::NewTimes::Refuse, ..Default::default() };
+    let report = ingest_with(&repository, &files[..1], &refuse).await;
     assert_eq!((report.placed(), report.refused()), (0, 32));
     let refused = &report.files[0].refused[0];
     assert!(refused.reason.contains("2026-11-21T00") && refused.reason.contains("allocate"), "{refused:?}");
@@ -79,8 +80,8 @@ async fn a_field_outside_the_cube() {
     assert!(report.files[0].refused.iter().all(|r| !r.reason.is_empty() && !r.field.is_empty()), "{report:?}");
 
     // Once the time is allocated, the same file has its place: what was refused is tried again.
-    assert_eq!(gribchunk::allocate(&repository, &[TIME]).await.unwrap().0, 1);
-    assert_eq!(gribchunk::allocate(&repository, &[TIME]).await.unwrap(), (0, None), "it is there already");
+    assert_eq!(gribchunk::allocate(&repository, &[TIME]).await.unwrap().0.times, 1);
+    assert_eq!(gribchunk::allocate(&repository, &[TIME]).await.unwrap().1, None, "it is there already");
     let report = ingest(&repository, &files).await;
     assert!(report.is_complete() && report.placed() == 104, "{report:?}");
     let snapshot = now(&repository).await;

@@ -1,3 +1,4 @@
+#![allow(clippy::field_reassign_with_default)]
 //! Scenarios: one file each; its header says which promise or which bug it guards.
 //!
 //! The files of `fixtures/` are always there. Scenarios that also run over the larger collection of real files take it from
@@ -16,5 +17,5 @@ mod nothing_panics;
 mod one_snapshot;
 mod other_repositories;
 mod standard_on_disk;
-mod values;
+
 mod whole_files;

@@ -24,8 +24,8 @@ pub use local::{LocalFile, url_of};
 pub use location::{Location, RemoteUrl, Scheme};
 pub use options::RemoteOptions;
 pub use pattern::PatternValues;
-pub(crate) use reader::{HEADER_GAP, MESSAGE_GAP};
 pub use reader::Reader;
+pub(crate) use reader::{HEADER_GAP, MESSAGE_GAP};
 pub use remote::{Condition, ObjectInfo, Remembered, Remote};
 
 use crate::error::{Error, Result};
@@ -33,7 +33,9 @@ use crate::error::{Error, Result};
 /// A GRIB file and the sidecar that describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
+    /// The GRIB file.
     pub location: Location,
+    /// The index beside it; `None` when there is none.
     pub sidecar: Option<Sidecar>,
     /// What a listing said about a remote file.
     pub listed: Option<ObjectInfo>,
@@ -42,6 +44,7 @@ pub struct SourceFile {
 /// The index beside a GRIB file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sidecar {
+    /// Where it is.
     At(Location),
     /// Nobody looked yet whether there is one.
     Unknown,
@@ -69,16 +72,23 @@ const OTHER_SUFFIXES: &[&str] = &["index", "idx", "inv", "json", "txt", "md", "p
 /// A list on standard input has at most so many bytes.
 const LONGEST_LIST: u64 = 256 << 20;
 
-/// All files that the arguments mean; see [`expand_patterns`] for patterns.
+/// All files that the arguments mean, with the environment's way to remote storage; waits for [`find`].
 ///
 /// # Errors
 /// [`Error::NotFound`] when an argument matches nothing.
-pub async fn expand(arguments: &[String], remote: &Remote) -> Result<Vec<SourceFile>> {
-    Ok(expand_patterns(arguments, remote, &PatternValues::default()).await?.files)
+pub fn expand(arguments: &[String]) -> Result<Vec<SourceFile>> {
+    let arguments = arguments.to_vec();
+    crate::store::block_on(
+        async move { Ok(find(&arguments, &Remote::default(), &PatternValues::default()).await?.files) },
+    )?
 }
 
-/// [`expand`], with the values of the patterns' placeholders. Placeholders without values match whatever is there.
-pub async fn expand_patterns(arguments: &[String], remote: &Remote, values: &PatternValues) -> Result<Expanded> {
+/// All files that the arguments mean, with the values of the patterns' placeholders. Placeholders without values match
+/// whatever is there.
+///
+/// # Errors
+/// [`Error::NotFound`] when an argument matches nothing; whatever stops a remote place from being looked at.
+pub async fn find(arguments: &[String], remote: &Remote, values: &PatternValues) -> Result<Expanded> {
     let mut expanded = Expanded::default();
     let mut known = BTreeSet::new();
     for argument in with_standard_input(arguments)? {

@@ -15,7 +15,9 @@ use super::select;
 /// A field that a layout is made from.
 #[derive(Debug, Clone)]
 pub struct SampleField {
+    /// What the field is.
     pub key: FieldKey,
+    /// Where its points are.
     pub grid: std::sync::Arc<Grid>,
     /// Where it was seen, for messages.
     pub location: String,
@@ -31,6 +33,7 @@ pub struct LayoutOptions {
     pub steps: Option<Vec<i64>>,
     /// The steps of cycles that start at certain hours.
     pub cycles: Vec<CycleSteps>,
+    /// Ensemble members; 0 is the control.
     pub members: Option<Vec<u32>>,
     /// MARS stream and type (`oper/fc`) of deterministic fields that are the control, member 0.
     pub control: Option<String>,
@@ -45,26 +48,31 @@ pub struct LayoutOptions {
 }
 
 impl LayoutOptions {
+    /// Sets [`times`](Self::times).
     pub fn times(mut self, times: Vec<i64>) -> Self {
         self.times = Some(times);
         self
     }
 
+    /// Sets [`steps`](Self::steps).
     pub fn steps(mut self, seconds: Vec<i64>) -> Self {
         self.steps = Some(seconds);
         self
     }
 
+    /// Sets [`members`](Self::members).
     pub fn members(mut self, members: Vec<u32>) -> Self {
         self.members = Some(members);
         self
     }
 
+    /// Sets [`select`](Self::select).
     pub fn select(mut self, selection: Selection) -> Self {
         self.select = Some(selection);
         self
     }
 
+    /// Sets [`group`](Self::group).
     pub fn group(mut self, name: impl Into<String>) -> Self {
         self.group = Some(name.into());
         self
@@ -260,10 +268,7 @@ fn collect_variables(fields: &[&SampleField]) -> Result<BTreeMap<String, SeenVar
 }
 
 /// A type of level gets a dimension where the group's variables of that type, taken together, have several levels.
-fn level_dimensions(
-    seen: &BTreeMap<String, SeenVariable>,
-    options: &LayoutOptions,
-) -> BTreeMap<String, Vec<Level>> {
+fn level_dimensions(seen: &BTreeMap<String, SeenVariable>, options: &LayoutOptions) -> BTreeMap<String, Vec<Level>> {
     let mut levels: BTreeMap<String, BTreeSet<Level>> = BTreeMap::new();
     for variable in seen.values().filter(|v| !v.no_level && !name::level_in_name(&v.key)) {
         levels.entry(variable.key.type_of_level.to_string()).or_default().extend(variable.levels.iter().copied());
@@ -284,12 +289,7 @@ fn level_dimensions(
 }
 
 impl SeenVariable {
-    fn finish(
-        self,
-        levels: &BTreeMap<String, Vec<Level>>,
-        steps: &[i64],
-        sampled_steps: &BTreeSet<i64>,
-    ) -> Variable {
+    fn finish(self, levels: &BTreeMap<String, Vec<Level>>, steps: &[i64], sampled_steps: &BTreeSet<i64>) -> Variable {
         let key = &self.key;
         let dimension = levels.get(key.type_of_level).filter(|_| !self.no_level && !name::level_in_name(key));
         let level = match (dimension, self.levels.first()) {

@@ -9,9 +9,13 @@ use super::place::join;
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Extension {
+    /// New reference times.
     pub times: usize,
+    /// New steps.
     pub steps: usize,
+    /// New members.
     pub members: usize,
+    /// New levels.
     pub levels: usize,
     /// Paths of new arrays.
     pub variables: Vec<String>,
@@ -22,6 +26,7 @@ pub struct Extension {
 }
 
 impl Extension {
+    /// Whether nothing was added.
     pub fn is_empty(&self) -> bool {
         self.times + self.steps + self.members + self.levels == 0 && self.variables.is_empty() && self.groups.is_empty()
     }
@@ -104,7 +109,8 @@ impl Group {
                 (LevelChoice::Dimension, LevelChoice::Dimension) => {
                     let absent = &variable.levels_not_expected;
                     let new_levels = new.levels.get(&variable.selector.type_of_level);
-                    let has = |level: &Level| new_levels.is_some_and(|all| all.contains(level)) && !absent.contains(level);
+                    let has =
+                        |level: &Level| new_levels.is_some_and(|all| all.contains(level)) && !absent.contains(level);
                     old.levels_not_expected.retain(|level| !has(level));
                 }
                 (old_level, new_level) if old_level != new_level => extension.refused.push(format!(

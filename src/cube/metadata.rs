@@ -15,6 +15,7 @@ use super::place::join;
 pub struct Node {
     /// Path below `/`, "" for the root.
     pub path: String,
+    /// The document `zarr.json`.
     pub metadata: Value,
     /// `(shape, dimension names)` of an array.
     pub array: Option<(Vec<u64>, Vec<u64>, Vec<String>)>,
@@ -60,6 +61,7 @@ fn nodes_of_groups(layout: &Layout) -> Result<Vec<Node>> {
 
 /// A node of a layout that grew: an existing one keeps everything of its `zarr.json` but what grew.
 pub struct GrownNode {
+    /// What is written if it is new.
     pub node: Node,
     /// Whether the node is there already.
     pub exists: bool,
@@ -198,7 +200,8 @@ fn step_coordinates(path: &str, group: &Group) -> Vec<Node> {
         object.insert("standard_name".into(), json!("forecast_period"));
     }
     let length = group.steps.len();
-    let mut nodes = vec![coordinate(join(path, "step"), &[("step", length)], Data::Int(group.steps.clone()), attributes)];
+    let mut nodes =
+        vec![coordinate(join(path, "step"), &[("step", length)], Data::Int(group.steps.clone()), attributes)];
     let windows: std::collections::BTreeSet<Window> =
         group.variables.values().map(|v| v.selector.window).filter(|w| *w != Window::Instant).collect();
     for window in windows {
@@ -305,7 +308,9 @@ fn level_attributes(kind: &str) -> Value {
         "depthBelowLand" | "depthBelowLandLayer" => {
             json!({"standard_name": "depth", "long_name": "soil depth", "units": "m", "positive": "down"})
         }
-        "hybrid" => json!({"standard_name": "atmosphere_hybrid_sigma_pressure_coordinate", "long_name": "hybrid level", "units": "1", "positive": "down"}),
+        "hybrid" => {
+            json!({"standard_name": "atmosphere_hybrid_sigma_pressure_coordinate", "long_name": "hybrid level", "units": "1", "positive": "down"})
+        }
         other => json!({"long_name": other, "GRIB_typeOfLevel": other}),
     }
 }
@@ -419,7 +424,8 @@ fn variable_node(path: &str, group: &Group, name: &str, variable: &Variable) -> 
             put("grid_mapping", json!(mapping));
             coordinates.push(mapping.to_string());
         }
-        if group.grid_dimensions.first().is_some_and(|d| d == "y" || d == "values") && grid.coordinates_note().is_none() {
+        if group.grid_dimensions.first().is_some_and(|d| d == "y" || d == "values") && grid.coordinates_note().is_none()
+        {
             coordinates.extend(["latitude".to_string(), "longitude".to_string()]);
         }
     }
@@ -434,7 +440,8 @@ fn variable_node(path: &str, group: &Group, name: &str, variable: &Variable) -> 
             "codecs": default_inner_codecs(),
         }
     });
-    let metadata = array_metadata(&shape, &chunk, "float32", json!("NaN"), json!([codec]), &dimensions, attributes.into());
+    let metadata =
+        array_metadata(&shape, &chunk, "float32", json!("NaN"), json!([codec]), &dimensions, attributes.into());
     Node { path: join(path, name), metadata, array: Some((shape, chunk, dimensions)), values: None }
 }
 

@@ -33,6 +33,7 @@ impl std::fmt::Display for Slot {
 pub struct Refusal {
     /// The array it would belong to, as far as that is known.
     pub array: Option<String>,
+    /// Why, for the user.
     pub reason: String,
     /// The reference time is not there yet: allocating it would make a place.
     pub new_time: Option<i64>,
@@ -135,7 +136,10 @@ pub fn matches(variable: &Variable, key: &FieldKey, window: Window) -> Result<()
     } else if selector.type_of_level != key.type_of_level
         || (key.type_of_level == "unknown" && selector.surfaces != key.surfaces)
     {
-        format!("level type {} {:?}, not {} {:?}", key.type_of_level, key.surfaces, selector.type_of_level, selector.surfaces)
+        format!(
+            "level type {} {:?}, not {} {:?}",
+            key.type_of_level, key.surfaces, selector.type_of_level, selector.surfaces
+        )
     } else if selector.step_type != key.step_type {
         format!("statistic {:?}, not {:?}", key.step_type, selector.step_type)
     } else if selector.window != window {
@@ -164,7 +168,9 @@ impl Group {
                 Some(i) => index.push(i as u32),
                 None => return Err(refuse(format!("number {number} is not in the layout"))),
             },
-            (true, None) => return Err(refuse("the field is not an ensemble member, the variable's fields are".into())),
+            (true, None) => {
+                return Err(refuse("the field is not an ensemble member, the variable's fields are".into()));
+            }
             (false, Some(number)) => {
                 return Err(refuse(format!("the field is ensemble member {number}, the variable has no members")));
             }
@@ -181,7 +187,9 @@ impl Group {
                     (None, Some(level)) => {
                         return Err(refuse(format!("{} {level} is not in the layout", key.type_of_level)));
                     }
-                    (None, None) => return Err(refuse("the field has no level, the variable has a level dimension".into())),
+                    (None, None) => {
+                        return Err(refuse("the field has no level, the variable has a level dimension".into()));
+                    }
                 }
             }
             LevelChoice::None | LevelChoice::One(_) => {

@@ -13,7 +13,7 @@ use crate::read::Fingerprint;
 use crate::repository::ledger::{FileRecord, RefusedField};
 use crate::repository::{Conflict, Repository, Transaction};
 use crate::selection::Selection;
-use crate::source::{self, Location, Remote, RemoteUrl, SourceFile};
+use crate::source::{self, Location, PatternValues, Remote, RemoteUrl, SourceFile};
 
 use super::materialise::{Decoded, decode_and_encode};
 use super::place::{PlacedField, Placement, place};
@@ -43,30 +43,36 @@ pub enum NewTimes {
 pub struct IngestOptions {
     /// Fields that are decoded and stored at once; the others become virtual.
     pub materialise: Option<Selection>,
+    /// What happens to a slot that is filled already.
     pub on_conflict: Conflict,
     /// One commit for each file, rather than one for all.
     pub commit_each: bool,
+    /// What happens to fields of a reference time that the cube does not have.
     pub new_times: NewTimes,
     /// Take remote files too whose server says nothing by which a change could be noticed.
     pub unverified: bool,
 }
 
 impl IngestOptions {
+    /// Sets [`materialise`](Self::materialise).
     pub fn materialise(mut self, selection: Selection) -> Self {
         self.materialise = Some(selection);
         self
     }
 
+    /// Sets [`on_conflict`](Self::on_conflict).
     pub fn on_conflict(mut self, conflict: Conflict) -> Self {
         self.on_conflict = conflict;
         self
     }
 
+    /// Sets [`unverified`](Self::unverified).
     pub fn unverified(mut self) -> Self {
         self.unverified = true;
         self
     }
 
+    /// Sets [`commit_each`](Self::commit_each).
     pub fn commit_each(mut self) -> Self {
         self.commit_each = true;
         self
@@ -85,8 +91,9 @@ pub async fn ingest(
     options: &IngestOptions,
     done: impl FnMut(&FileReport),
 ) -> Result<IngestReport> {
-    let files = source::expand(sources, repository.access().remote()).await?;
-    ingest_files(repository, files, options, done).await
+    let values = PatternValues::default();
+    let found = source::find(sources, repository.access().remote(), &values).await?;
+    ingest_files(repository, found.files, options, done).await
 }
 
 /// [`ingest`] for files that were found already.
@@ -224,12 +231,22 @@ async fn try_commit(
             "make one with `gribchunk init`, or ingest with --create",
         ));
     }
-    let mut writer = BatchWriter { options, remote: repository.access().remote(), taken: HashMap::new(), virtual_references: BTreeMap::new() };
+    let mut writer = BatchWriter {
+        options,
+        remote: repository.access().remote(),
+        taken: HashMap::new(),
+        virtual_references: BTreeMap::new(),
+    };
     let mut reports = Vec::with_capacity(batch.len());
     let mut records = Vec::new();
     for (file, scanned) in batch {
         let (report, record) = match scanned {
-            Ok(scanned) => writer.file(&mut transaction, scanned).await?,
+            Ok(scanned) => {
+                if scanned.first_time().is_some() {
+                    transaction.forget_bad_file(&scanned.url).await?;
+                }
+                writer.file(&mut transaction, scanned).await?
+            }
             Err(error) => bad_file(&transaction, file, error).await?,
         };
         records.extend(record);
@@ -326,7 +343,8 @@ impl BatchWriter<'_> {
         let known = transaction.file_record(&scanned.url, first_time).await?;
         let known = known.filter(|k| k.is_of(scanned.fingerprint, scanned.etag()));
         let layout = transaction.layout().clone();
-        let Placement { mut placed, mut report } = place(&layout, scanned, self.options.materialise.as_ref(), self.remote).await?;
+        let Placement { mut placed, mut report } =
+            place(&layout, scanned, self.options.materialise.as_ref(), self.remote).await?;
         if let Some(known) = &known {
             // Only what was refused then can be new: the cube may have a place for it now.
             let refused: HashSet<(u64, u32)> = known.refused.iter().map(|r| (r.offset, r.submessage)).collect();

@@ -27,9 +27,9 @@ const GRID_HEADER_BYTES: u64 = 4096;
 /// The fields of sample sources, with their grids.
 ///
 /// Unreadable files and fields are left out; they come back when they are ingested. Returns what was left out too.
-pub async fn sample(sources: &[String]) -> Result<(Vec<SampleField>, Vec<String>)> {
-    let remote = Remote::default();
-    sample_files(source::expand(sources, &remote).await?, &remote).await
+pub fn sample(sources: &[String]) -> Result<(Vec<SampleField>, Vec<String>)> {
+    let files = source::expand(sources)?;
+    crate::store::block_on(async move { sample_files(files, &Remote::default()).await })?
 }
 
 /// [`sample`] for files that were found already, reached as the user says.
@@ -68,7 +68,10 @@ pub async fn sample_files(files: Vec<SourceFile>, remote: &Remote) -> Result<(Ve
     }
     if samples.is_empty() {
         let why = left_out.first().cloned().unwrap_or_else(|| "no fields".into());
-        return Err(Error::invalid(format!("no field could be read from the samples: {why}"), "give complete GRIB files"));
+        return Err(Error::invalid(
+            format!("no field could be read from the samples: {why}"),
+            "give complete GRIB files",
+        ));
     }
     Ok((samples, left_out))
 }
@@ -93,7 +96,11 @@ async fn read_grid(scanned: &ScannedFile, field: &ScannedField, remote: &Remote)
 }
 
 /// Allocates the cube of a layout in one commit: metadata and coordinates, no data chunk. Returns the snapshot id.
-pub async fn init(repository: &Repository, samples: &[SampleField], options: &LayoutOptions) -> Result<(Layout, String)> {
+pub async fn init(
+    repository: &Repository,
+    samples: &[SampleField],
+    options: &LayoutOptions,
+) -> Result<(Layout, String)> {
     let layout = build(samples, options)?;
     let mut transaction = repository.transaction("main").await?;
     transaction.create_layout(&layout).await?;

@@ -93,11 +93,13 @@ pub struct MaterialiseOptions {
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MaterialiseReport {
+    /// Slots that were virtual and are stored now.
     pub materialised: u64,
     /// Bytes that were stored.
     pub bytes: u64,
     /// Slots that stay virtual, and why.
     pub failed: Vec<FailedSlot>,
+    /// Snapshot ids of the commits that were made.
     pub snapshots: Vec<String>,
 }
 

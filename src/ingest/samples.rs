@@ -71,8 +71,7 @@ impl SampleMemory {
 
 /// What of a name differs from another: the rests behind what both begin with.
 fn difference(key: &str, sidecar: &str) -> (String, String) {
-    let common: usize =
-        key.chars().zip(sidecar.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
+    let common: usize = key.chars().zip(sidecar.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
     let rest = |text: &str| text.get(common..).unwrap_or_default().to_string();
     (rest(key), rest(sidecar))
 }

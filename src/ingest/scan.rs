@@ -1,6 +1,6 @@
 //! Source file -> located fields with their keys; no data section is read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -26,6 +26,8 @@ const HEADER_BYTES: u64 = 4096;
 const LONG_HEADER_BYTES: u64 = 64 << 10;
 /// Remote files that are scanned at a time.
 const CONCURRENT_FILES: usize = 16;
+/// A larger remote file is not searched for what a bad index leaves out: that takes a request for each message.
+const SEARCHED_REMOTE_BYTES: u64 = 32 << 20;
 
 /// A field that was found.
 #[derive(Debug, Clone)]
@@ -34,24 +36,30 @@ pub struct ScannedField {
     pub offset: u64,
     /// The message's length in bytes.
     pub length: u64,
-    /// The field's position in its message, and how many fields that has.
+    /// The field's position in its message, from 0.
     pub submessage: u32,
+    /// How many fields the message has.
     pub submessages: u32,
+    /// What the field is.
     pub key: FieldKey,
 }
 
 /// What a file holds.
 #[derive(Debug, Clone)]
 pub struct ScannedFile {
+    /// `file:///...`, without a fragment.
     pub url: String,
+    /// Where it was found.
     pub source: SourceFile,
     /// Size and modification time.
     pub fingerprint: Fingerprint,
     /// What the server said about a remote file.
     pub info: Option<ObjectInfo>,
+    /// In the order of the file.
     pub fields: Vec<ScannedField>,
     /// Messages and index lines that gave no field.
     pub refused: Vec<RefusedField>,
+    /// What is odd but kept no field out.
     pub warnings: Vec<String>,
 }
 
@@ -134,8 +142,9 @@ async fn scan_in_product(file: SourceFile, remote: Remote, memory: SampleMemory)
 ///
 /// # Errors
 /// When nothing of the file can be read. Everything smaller is in [`ScannedFile::refused`].
-pub async fn scan_file(source: &SourceFile, remote: &Remote) -> Result<ScannedFile> {
-    scan(source, remote, None).await
+pub fn scan_file(source: &SourceFile) -> Result<ScannedFile> {
+    let source = source.clone();
+    crate::store::block_on(async move { scan(&source, &Remote::default(), None).await })?
 }
 
 async fn scan(source: &SourceFile, remote: &Remote, memory: Option<&SampleMemory>) -> Result<ScannedFile> {
@@ -155,7 +164,8 @@ async fn scan(source: &SourceFile, remote: &Remote, memory: Option<&SampleMemory
             reason: "the file is empty; ingest it again when it is complete".into(),
         });
     }
-    match sidecar(source, remote, memory, &mut scanned.warnings).await? {
+    let sidecar = sidecar(source, remote, memory, &mut scanned.warnings).await?;
+    match sidecar {
         Some((name, text)) => match index::parse(&text, Some(file.size())) {
             Ok(index) => {
                 let memory = memory.filter(|_| file.local().is_none());
@@ -166,7 +176,9 @@ async fn scan(source: &SourceFile, remote: &Remote, memory: Option<&SampleMemory
                 scan_messages(&file, &mut scanned).await?;
             }
         },
-        None => scan_messages(&file, &mut scanned).await?,
+        None => {
+            scan_messages(&file, &mut scanned).await?;
+        }
     }
     if scanned.fields.is_empty() && scanned.refused.is_empty() {
         return Err(Error::Source { location: scanned.url, reason: "no GRIB message in it".into() });
@@ -216,9 +228,10 @@ async fn sidecar(
     Ok(None)
 }
 
-async fn scan_messages(file: &Reader, scanned: &mut ScannedFile) -> Result<()> {
+/// Finds fields without an index. Returns where a message begins that the file's end cuts off.
+async fn scan_messages(file: &Reader, scanned: &mut ScannedFile) -> Result<Option<u64>> {
     let unreadable = |e: std::io::Error| Error::Source { location: scanned.url.clone(), reason: e.to_string() };
-    let (fields, refused) = match file.local() {
+    let Messages { fields, refused, cut_off } = match file.local() {
         Some(file) => messages_of(file).map_err(unreadable)?,
         None => {
             let walkable = file.walkable(tokio::runtime::Handle::current()).await?;
@@ -228,33 +241,45 @@ async fn scan_messages(file: &Reader, scanned: &mut ScannedFile) -> Result<()> {
     };
     scanned.fields = fields;
     scanned.refused.extend(refused);
-    Ok(())
+    Ok(cut_off)
 }
 
-fn messages_of<R: RangedRead>(file: &R) -> std::io::Result<(Vec<ScannedField>, Vec<RefusedField>)> {
+#[derive(Default)]
+struct Messages {
+    fields: Vec<ScannedField>,
+    refused: Vec<RefusedField>,
+    cut_off: Option<u64>,
+}
+
+fn messages_of<R: RangedRead>(file: &R) -> std::io::Result<Messages> {
     let mut memory = KeyMemory::default();
-    let (mut fields, mut all_refused) = (Vec::new(), Vec::new());
+    let mut found = Messages::default();
     for item in walk::ranged_messages(file) {
         match item? {
             Found::Message(message) => {
                 let submessages = message.fields().count() as u32;
                 for (submessage, field) in (0..).zip(message.fields()) {
                     match field.and_then(|sections| FieldKey::with_memory(&sections, &mut memory)) {
-                        Ok(key) => fields.push(ScannedField {
+                        Ok(key) => found.fields.push(ScannedField {
                             offset: message.offset,
                             length: message.length,
                             submessage,
                             submessages,
                             key,
                         }),
-                        Err(error) => all_refused.push(refused(message.offset, submessage, error.to_string())),
+                        Err(error) => found.refused.push(refused(message.offset, submessage, error.to_string())),
                     }
                 }
             }
-            Found::Broken(broken) => all_refused.push(refused(broken.offset, 0, broken.reason.to_string())),
+            Found::Broken(broken) => {
+                if broken.offset.saturating_add(broken.claimed_length) > file.size() {
+                    found.cut_off = Some(broken.offset);
+                }
+                found.refused.push(refused(broken.offset, 0, broken.reason.to_string()));
+            }
         }
     }
-    Ok((fields, all_refused))
+    Ok(found)
 }
 
 fn refused(offset: u64, submessage: u32, reason: String) -> RefusedField {
@@ -267,21 +292,16 @@ async fn scan_index(
     memory: Option<&SampleMemory>,
     scanned: &mut ScannedFile,
 ) -> Result<()> {
+    let mut past_end = Vec::new();
     for problem in &index.problems {
         let text = format!("index line {}: {}", problem.line, problem.reason);
-        if matches!(
-            problem.reason,
-            index::Reason::WrappedOffsets | index::Reason::Overlap { .. } | index::Reason::Duplicate { .. }
-        ) {
-            scanned.warnings.push(text);
-        } else {
-            scanned.refused.push(RefusedField {
-                offset: 0,
-                submessage: 0,
-                field: problem.text.chars().take(60).collect(),
-                slot: None,
-                reason: text,
-            });
+        let line = || RefusedField { field: problem.text.chars().take(60).collect(), ..refused(0, 0, text.clone()) };
+        match problem.reason {
+            index::Reason::WrappedOffsets | index::Reason::Overlap { .. } | index::Reason::Duplicate { .. } => {
+                scanned.warnings.push(text);
+            }
+            index::Reason::PastEnd { .. } => past_end.push(line()),
+            _ => scanned.refused.push(line()),
         }
     }
     // Lines of one message: their order is the order of its fields.
@@ -295,7 +315,7 @@ async fn scan_index(
     }
     let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
     groups.sort();
-    let samples: std::collections::HashSet<usize> = index.samples().into_iter().collect();
+    let samples: HashSet<usize> = index.samples().into_iter().collect();
     let mut waiting = Vec::with_capacity(groups.len());
     for mut members in groups {
         // The line that speaks for the others comes first.
@@ -322,10 +342,44 @@ async fn scan_index(
         waiting = undecided;
         rounds += 1;
         if !waiting.is_empty() && (rounds > MOST_ROUNDS || !headers.fetch(file).await) {
-            return Err(Error::Source { location: scanned.url.clone(), reason: "its headers cannot be settled".into() });
+            return Err(Error::Source {
+                location: scanned.url.clone(),
+                reason: "its headers cannot be settled".into(),
+            });
         }
     }
+    if !scanned.refused.is_empty() || !past_end.is_empty() {
+        add_messages_without_a_line(file, past_end, scanned).await?;
+    }
     scanned.fields.sort_by_key(|f| (f.offset, f.submessage));
+    Ok(())
+}
+
+/// What the index could not say, the file says itself: messages that no good line points to. The bad lines are warnings
+/// then, except those for bytes of a file that is cut off: they name the fields that are not there yet.
+async fn add_messages_without_a_line(
+    file: &Reader,
+    past_end: Vec<RefusedField>,
+    scanned: &mut ScannedFile,
+) -> Result<()> {
+    if file.local().is_none() && file.size() > SEARCHED_REMOTE_BYTES {
+        scanned.refused.extend(past_end);
+        return Ok(());
+    }
+    let by_lines = std::mem::take(&mut scanned.fields);
+    let bad_lines = std::mem::take(&mut scanned.refused);
+    scanned.warnings.extend(bad_lines.into_iter().map(|line| format!("{}; the file was read instead", line.reason)));
+    let cut_off = scan_messages(file, scanned).await?;
+    let known: HashSet<(u64, u32)> = by_lines.iter().map(|f| (f.offset, f.submessage)).collect();
+    scanned.fields.retain(|field| !known.contains(&(field.offset, field.submessage)));
+    scanned.fields.extend(by_lines);
+    match cut_off {
+        Some(offset) if !past_end.is_empty() => {
+            scanned.refused.retain(|refused| refused.offset != offset);
+            scanned.refused.extend(past_end);
+        }
+        _ => scanned.warnings.extend(past_end.into_iter().map(|line| line.reason)),
+    }
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::grib::packing::{Packing, PackingKeys};
 use crate::grib::sections::FieldSections;
 use crate::grib::walk::RangedRead;
 use crate::grib::{packing, sections, walk};
-use crate::source::{self, MESSAGE_GAP, Reader, Remote, SourceFile};
+use crate::source::{self, MESSAGE_GAP, PatternValues, Reader, Remote, SourceFile};
 
 /// Messages that are held at a time.
 const READ_AT_A_TIME: usize = 16;
@@ -18,11 +18,15 @@ const READ_AT_A_TIME: usize = 16;
 /// Statistics of a field's values, in the order of the message.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FieldValues {
+    /// Points of the grid.
     pub count: usize,
+    /// Masked points.
     pub missing: usize,
     /// Over the values that are not missing, of the float64 values.
     pub min: Option<f64>,
+    /// The largest value that is not masked.
     pub max: Option<f64>,
+    /// The mean of the values that are not masked.
     pub mean: Option<f64>,
     /// SHA-256 of the values as little-endian float32, missing as 0x7fc00000.
     pub sha256_f32le: String,
@@ -32,10 +36,13 @@ pub struct FieldValues {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldListing {
+    /// Path of the GRIB file.
     pub file: String,
     /// The message's number in its file, from 1.
     pub message: usize,
+    /// First byte of the message.
     pub offset: u64,
+    /// Length of the message in bytes.
     pub length: u64,
     /// The field's number in its message, from 1; left out when the message has one field.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,12 +50,16 @@ pub struct FieldListing {
     /// The name of its variable in a cube.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<String>,
+    /// What the field is; `None` for a broken message.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub header: Option<FieldHeader>,
+    /// Where its points are.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub grid: Option<GridKeys>,
+    /// How its values are packed.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub packing: Option<PackingKeys>,
+    /// Statistics of the values, when they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<FieldValues>,
     /// Which decoder was used for the values.
@@ -63,8 +74,15 @@ pub struct FieldListing {
 ///
 /// # Errors
 /// When a source does not exist. What cannot be read is listed with its reason.
-pub async fn list_fields(sources: &[String], values: bool, mut found: impl FnMut(FieldListing)) -> Result<()> {
-    list_fields_of(sources, &Remote::default(), values, &mut found).await
+pub fn list_fields(sources: &[String], values: bool, found: impl FnMut(FieldListing)) -> Result<()> {
+    let sources = sources.to_vec();
+    let listed = crate::store::block_on(async move {
+        let mut listed = Vec::new();
+        list_fields_of(&sources, &Remote::default(), values, &mut |field| listed.push(field)).await?;
+        Ok::<_, Error>(listed)
+    })??;
+    listed.into_iter().for_each(found);
+    Ok(())
 }
 
 /// [`list_fields`], with remote sources reached as the user says.
@@ -74,7 +92,7 @@ pub async fn list_fields_of(
     values: bool,
     found: &mut impl FnMut(FieldListing),
 ) -> Result<()> {
-    for file in source::expand(sources, remote).await? {
+    for file in source::find(sources, remote, &PatternValues::default()).await?.files {
         list_file(&file, remote, values, found).await?;
     }
     Ok(())
@@ -197,14 +215,8 @@ fn field_values(sections: &FieldSections<'_>) -> std::result::Result<(FieldValue
     let grid = Grid::from_sections(sections).map_err(|e| e.to_string())?;
     let mut values = vec![f64::NAN; grid.points()];
     let report = packing::decode(sections, grid.points(), &mut values).map_err(|e| e.to_string())?;
-    let mut statistics = FieldValues {
-        count: values.len(),
-        missing: 0,
-        min: None,
-        max: None,
-        mean: None,
-        sha256_f32le: String::new(),
-    };
+    let mut statistics =
+        FieldValues { count: values.len(), missing: 0, min: None, max: None, mean: None, sha256_f32le: String::new() };
     let mut hash = Sha256::new();
     let mut bytes = Vec::with_capacity(values.len().min(1 << 16) * 4);
     let mut sum = 0.0;

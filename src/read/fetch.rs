@@ -71,7 +71,9 @@ pub async fn fetch(
     require_verified: bool,
 ) -> Result<Bytes> {
     if is_file(location) {
-        return super::snapshot::blocking(|| fetch_local(access, location, reference, require_verified).map(Bytes::from));
+        return super::snapshot::blocking(|| {
+            fetch_local(access, location, reference, require_verified).map(Bytes::from)
+        });
     }
     let mut fetched = fetch_remote(access, &[(location, reference)], require_verified).await;
     fetched.pop().unwrap_or_else(|| Err(Error::Source { location: location.into(), reason: "no answer".into() }))
@@ -107,7 +109,11 @@ pub async fn fetch_remote(
         }
     }
     let lost = |location: &str| Err(Error::Source { location: location.into(), reason: "no answer".into() });
-    results.into_iter().zip(references).map(|(result, (location, _))| result.unwrap_or_else(|| lost(location))).collect()
+    results
+        .into_iter()
+        .zip(references)
+        .map(|(result, (location, _))| result.unwrap_or_else(|| lost(location)))
+        .collect()
 }
 
 fn plan(

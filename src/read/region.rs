@@ -27,9 +27,16 @@ enum Source {
     /// Held here, so that it cannot leave the cache before it is used.
     Cached(Arc<[f32]>),
     /// In a local file; read by the thread that decodes it.
-    Virtual { location: String, reference: VirtualChunkRef },
+    Virtual {
+        location: String,
+        reference: VirtualChunkRef,
+    },
     /// A message that was fetched from a remote object.
-    Fetched { location: String, offset: u64, message: Bytes },
+    Fetched {
+        location: String,
+        offset: u64,
+        message: Bytes,
+    },
     Stored(Bytes),
 }
 

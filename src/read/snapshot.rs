@@ -33,7 +33,9 @@ pub enum ChunkState {
     Virtual {
         /// The source's URL, without the fragment that holds its fingerprint.
         location: String,
+        /// First byte of the message in the source.
         offset: u64,
+        /// Length of the message in bytes.
         length: u64,
         /// Whether the source's change would be noticed.
         verified: bool,
@@ -152,7 +154,8 @@ impl Snapshot {
         Ok(match payload {
             ChunkPayload::Virtual(reference) => {
                 let location = self.resolved(reference)?;
-                let (url, fingerprint) = if is_file(&location) { fetch::parse_location(&location) } else { (location.as_str(), None) };
+                let (url, fingerprint) =
+                    if is_file(&location) { fetch::parse_location(&location) } else { (location.as_str(), None) };
                 let verified = fingerprint.is_some()
                     || match &reference.checksum {
                         Some(Checksum::LastModified(_)) => true,

@@ -5,7 +5,7 @@
 //! `GRIBCHUNK_ALLOW` (prefixes separated by spaces or commas; paths also by `:`). How a place is reached (endpoint,
 //! region, credentials) comes from the user as well ([`Remote`]), never from the repository's containers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -20,15 +20,15 @@ use crate::source::{Location, Remembered, Remote, RemoteUrl};
 pub struct Access {
     /// Canonical directories (or single files).
     paths: RwLock<BTreeSet<PathBuf>>,
-    /// Remote prefixes, with how they were reached when they were ingested from.
-    urls: RwLock<BTreeMap<RemoteUrl, Remembered>>,
+    /// Remote prefixes.
+    urls: RwLock<BTreeSet<RemoteUrl>>,
     /// Where ingested prefixes are remembered; `None` for repositories in memory.
     state_file: Option<PathBuf>,
     remote: Remote,
 }
 
 /// A line of the state file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Prefix {
     Path(String),
@@ -44,16 +44,7 @@ impl Access {
     pub fn load(repository: Option<&Path>, allow: &[String], remote: Remote) -> Result<Self> {
         let state_file = repository.and_then(state_file);
         let access = Self { state_file, remote, ..Self::default() };
-        for prefix in access.remembered() {
-            // A directory that is gone now allows nothing.
-            let _ = match prefix {
-                Prefix::Path(path) => access.allow(Path::new(&path)),
-                Prefix::Url { url, how } => RemoteUrl::parse(&url).map(|url| {
-                    access.remote.remember(url.clone(), how.clone());
-                    access.allow_url(url, how);
-                }),
-            };
-        }
+        access.recall();
         for prefix in split_prefixes(&std::env::var("GRIBCHUNK_ALLOW").unwrap_or_default()) {
             let _ = access.allow_prefix(prefix);
         }
@@ -61,6 +52,33 @@ impl Access {
             access.allow_prefix(prefix)?;
         }
         Ok(access)
+    }
+
+    /// Allows what this user's processes remembered for the repository, up to now.
+    fn recall(&self) {
+        for prefix in self.remembered() {
+            // A directory that is gone now allows nothing.
+            let _ = match prefix {
+                Prefix::Path(path) => self.allow(Path::new(&path)),
+                Prefix::Url { url, how } => RemoteUrl::parse(&url).map(|url| {
+                    self.remote.remember(url.clone(), how.clone());
+                    self.allow_url(url);
+                }),
+            };
+        }
+    }
+
+    fn is_allowed(&self, place: &Location) -> bool {
+        match place {
+            Location::Local(real) => {
+                let paths = self.paths.read().unwrap_or_else(PoisonError::into_inner);
+                paths.iter().any(|prefix| real.starts_with(prefix))
+            }
+            Location::Remote(url) => {
+                let urls = self.urls.read().unwrap_or_else(PoisonError::into_inner);
+                urls.iter().any(|prefix| prefix.holds(url))
+            }
+        }
     }
 
     /// Allows a directory with all that is below it, or a file, for this process.
@@ -73,7 +91,7 @@ impl Access {
     /// Allows a path or a URL with all that is below it, for this process.
     pub fn allow_prefix(&self, prefix: &str) -> Result<()> {
         if prefix.contains("://") && !prefix.starts_with("file://") {
-            self.allow_url(RemoteUrl::parse(prefix)?, Remembered::default());
+            self.allow_url(RemoteUrl::parse(prefix)?);
             return Ok(());
         }
         let path = match prefix.strip_prefix("file://") {
@@ -91,14 +109,18 @@ impl Access {
     /// Allows a directory and remembers that for later processes of this user.
     pub fn remember(&self, path: &Path) -> Result<()> {
         self.allow(path)?;
-        self.save()
+        let path = path.canonicalize().map_err(Error::io(path))?;
+        let Some(text) = path.to_str() else {
+            return Err(Error::invalid(format!("the source {}", path.display()), "its path must be UTF-8"));
+        };
+        self.save(Prefix::Path(text.to_string()))
     }
 
     /// Allows a remote prefix and remembers it, and how it was reached, for later processes of this user.
     pub async fn remember_url(&self, prefix: &RemoteUrl) -> Result<()> {
         let how = self.remote.reached(prefix).await?;
-        self.allow_url(prefix.clone(), how);
-        self.save()
+        self.allow_url(prefix.clone());
+        self.save(Prefix::Url { url: prefix.to_string(), how })
     }
 
     /// The user's way to remote storage.
@@ -111,34 +133,36 @@ impl Access {
     /// For a local file `..`, symbolic links and fragments are resolved before the comparison; a URL in a spelling that
     /// could be understood as another place is refused.
     pub fn check(&self, location: &str) -> Result<Location> {
-        let not_allowed = || Error::NotAllowed { location: location.to_string() };
-        if !is_file(location) {
-            let url = RemoteUrl::parse(location).map_err(|error| Error::Source {
+        let place = if is_file(location) {
+            let real = local_path(location)?.canonicalize().map_err(|e| Error::Source {
                 location: location.to_string(),
-                reason: error.to_string(),
+                reason: match e.kind() {
+                    std::io::ErrorKind::NotFound => {
+                        "the source file is gone; restore it, or ingest its fields again".into()
+                    }
+                    _ => e.to_string(),
+                },
             })?;
-            let allowed = self.urls.read().unwrap_or_else(PoisonError::into_inner);
-            let allowed = allowed.keys().any(|prefix| prefix.holds(&url));
-            return if allowed && !url.is_prefix() { Ok(Location::Remote(url)) } else { Err(not_allowed()) };
+            Location::Local(real)
+        } else {
+            let unreadable = |e: Error| Error::Source { location: location.to_string(), reason: e.to_string() };
+            Location::Remote(RemoteUrl::parse(location).map_err(unreadable)?)
+        };
+        if matches!(&place, Location::Remote(url) if url.is_prefix()) {
+            return Err(Error::NotAllowed { location: location.to_string() });
         }
-        let path = local_path(location)?;
-        let real = path.canonicalize().map_err(|e| Error::Source {
-            location: location.to_string(),
-            reason: match e.kind() {
-                std::io::ErrorKind::NotFound => "the source file is gone; restore it, or ingest its fields again".into(),
-                _ => e.to_string(),
-            },
-        })?;
-        let paths = self.paths.read().unwrap_or_else(PoisonError::into_inner);
-        if paths.iter().any(|prefix| real.starts_with(prefix)) { Ok(Location::Local(real)) } else { Err(not_allowed()) }
+        if !self.is_allowed(&place) {
+            // Another process of this user may have ingested from there since the repository was opened here.
+            self.recall();
+            if !self.is_allowed(&place) {
+                return Err(Error::NotAllowed { location: location.to_string() });
+            }
+        }
+        Ok(place)
     }
 
-    fn allow_url(&self, url: RemoteUrl, how: Remembered) {
-        let mut urls = self.urls.write().unwrap_or_else(PoisonError::into_inner);
-        let known = urls.entry(url).or_default();
-        if how != Remembered::default() {
-            *known = how;
-        }
+    fn allow_url(&self, url: RemoteUrl) {
+        self.urls.write().unwrap_or_else(PoisonError::into_inner).insert(url);
     }
 
     fn remembered(&self) -> Vec<Prefix> {
@@ -146,17 +170,18 @@ impl Access {
         text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
-    fn save(&self) -> Result<()> {
+    /// Only what was ingested from is kept: prefixes that the caller or the environment allows end with this process.
+    fn save(&self, new: Prefix) -> Result<()> {
         let Some(file) = &self.state_file else { return Ok(()) };
-        let mut prefixes: Vec<Prefix> = {
-            let paths = self.paths.read().unwrap_or_else(PoisonError::into_inner);
-            paths.iter().filter_map(|path| path.to_str().map(|p| Prefix::Path(p.to_string()))).collect()
-        };
-        let urls = self.urls.read().unwrap_or_else(PoisonError::into_inner).clone();
-        prefixes.extend(urls.into_iter().map(|(url, how)| Prefix::Url { url: url.to_string(), how }));
-        if self.remembered() == prefixes {
+        let mut prefixes = self.remembered();
+        if prefixes.contains(&new) {
             return Ok(());
         }
+        if let Prefix::Url { url: new, .. } = &new {
+            prefixes.retain(|prefix| !matches!(prefix, Prefix::Url { url, .. } if url == new));
+        }
+        prefixes.push(new);
+        prefixes.sort();
         let text = serde_json::to_vec_pretty(&prefixes)
             .map_err(|e| Error::invalid(format!("{}", file.display()), e.to_string()))?;
         if let Some(parent) = file.parent() {
@@ -285,5 +310,31 @@ mod tests {
         assert_eq!(split_prefixes("/a:/b,s3://c/d https://e:8080/f"), ["/a", "/b", "s3://c/d", "https://e:8080/f"]);
         assert_eq!(split_prefixes("/a:s3://b/ /c"), ["/a", "s3://b/", "/c"]);
         assert!(split_prefixes(" , :").is_empty());
+    }
+
+    #[test]
+    fn only_sources_are_remembered() {
+        let dir = std::env::temp_dir().join(format!("gribchunk-remember-{}", std::process::id()));
+        let (source, other, allowed) = (dir.join("source"), dir.join("other"), dir.join("allowed"));
+        for directory in [&source, &other, &allowed] {
+            std::fs::create_dir_all(directory).unwrap();
+        }
+        let file = dir.join("state.json");
+        let opened = || Access { state_file: Some(file.clone()), ..Access::default() };
+        let (first, second) = (opened(), opened());
+        first.allow(&allowed).unwrap();
+        first.allow_prefix("s3://allowed/").unwrap();
+        first.remember(&source).unwrap();
+        // Another process, which was open before.
+        second.remember(&other).unwrap();
+        let how = Remembered { region: Some("eu-central-1".into()), ..Default::default() };
+        first.save(Prefix::Url { url: "s3://bucket/x/".into(), how }).unwrap();
+        let paths = [other, source].map(|d| Prefix::Path(d.canonicalize().unwrap().to_str().unwrap().to_string()));
+        let remembered = opened().remembered();
+        assert_eq!(remembered[..2], paths);
+        assert_eq!(remembered.len(), 3);
+        assert!(second.check("s3://bucket/x/y").is_ok());
+        assert!(second.check("s3://allowed/y").is_err());
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

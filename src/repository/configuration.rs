@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use icechunk::config::{
     CachingConfig, HttpConfig, ManifestConfig, ManifestPreloadCondition, ManifestPreloadConfig, ManifestSplitCondition,
-    ManifestSplitDim, ManifestSplitDimCondition, ManifestSplittingConfig, ManifestVirtualChunkLocationCompressionConfig,
-    S3Options,
+    ManifestSplitDim, ManifestSplitDimCondition, ManifestSplittingConfig,
+    ManifestVirtualChunkLocationCompressionConfig, S3Options,
 };
 use icechunk::virtual_chunks::VirtualChunkContainer;
 use icechunk::{ObjectStoreConfig, RepositoryConfig};
@@ -39,7 +39,7 @@ pub fn repository_configuration() -> RepositoryConfig {
             )]),
         }),
         virtual_chunk_location_compression: Some(ManifestVirtualChunkLocationCompressionConfig {
-            min_num_chunks: Some(u16::MAX.into()),
+            min_num_chunks: Some(u16::MAX),
             ..Default::default()
         }),
         max_concurrent_manifest_fetches_during_commit: Some(16),

@@ -1,8 +1,8 @@
 //! The ledger: what each source file brought, kept in the repository beside the chunks it brought.
 //!
 //! `/_gribchunk/ledger` is a Zarr array of strings over `(ledger_day, ledger_slot)`, one chunk an element: the day of the
-//! file's first reference time, and 16 bits of its URL's SHA-256. An element is a JSON list of records (files whose URLs
-//! share the 16 bits). So two writers of different files hardly ever meet, and retention drops whole days.
+//! file's first reference time, and 31 bits of its URL's SHA-256. An element is a JSON list of records (files whose URLs
+//! share the 31 bits). So two writers of different files hardly ever meet, and retention drops whole days.
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -13,15 +13,18 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::cube::metadata::{Node, array_metadata};
-use crate::read::Fingerprint;
 use crate::error::{Error, Result};
+use crate::read::Fingerprint;
 
 use super::nodes;
 
 /// Path of the ledger array below `/`.
 pub const LEDGER: &str = "_gribchunk/ledger";
 
-const EXTENT: u64 = 1 << 16;
+/// Days since 1970.
+const DAYS: u64 = 1 << 16;
+/// Elements of a day.
+const SLOTS: u64 = 1 << 31;
 /// Refusals beyond this many are counted, not listed.
 const LISTED_REFUSALS: usize = 10_000;
 /// The largest ledger element that is read.
@@ -30,7 +33,9 @@ const LARGEST_ELEMENT: u64 = 64 << 20;
 /// A field that did not get its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedField {
+    /// First byte of the message in the file.
     pub offset: u64,
+    /// Position of the field in its message, from 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub submessage: u32,
     /// What it is, as far as that is known.
@@ -39,13 +44,16 @@ pub struct RefusedField {
     /// `/t2m[0,2,3]` when the slot is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<String>,
+    /// Why it has no place.
     pub reason: String,
 }
 
 /// What one source file brought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
+    /// `file:///...`, without a fragment.
     pub url: String,
+    /// Bytes.
     pub size: u64,
     /// Modification time in nanoseconds since 1970.
     pub mtime_ns: u64,
@@ -60,6 +68,7 @@ pub struct FileRecord {
     /// Fields left out because another field was there and the policy was to keep it.
     #[serde(default, skip_serializing_if = "is_zero_u64")]
     pub kept: u64,
+    /// Fields without a place, at most 10,000 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedField>,
     /// Refusals that are not listed.
@@ -106,12 +115,12 @@ impl FileRecord {
     }
 }
 
-/// The element of a file: day of its first reference time (0 when it has none), and 16 bits of its URL.
+/// The element of a file: day of its first reference time (0 when it has none), and 31 bits of its URL.
 pub fn element(url: &str, first_time: Option<i64>) -> [u32; 2] {
-    let day = first_time.map_or(0, |t| t.div_euclid(86_400).clamp(0, EXTENT as i64 - 1) as u32);
+    let day = first_time.map_or(0, |t| t.div_euclid(86_400).clamp(0, DAYS as i64 - 1) as u32);
     let digest = Sha256::digest(url.as_bytes());
-    let [high, low, ..] = digest.as_slice() else { return [day, 0] };
-    [day, u32::from(*high) << 8 | u32::from(*low)]
+    let first = digest.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    [day, first >> 1]
 }
 
 /// The nodes of an empty ledger.
@@ -122,11 +131,11 @@ pub fn nodes() -> Vec<Node> {
         {"name": "zstd", "configuration": {"level": 3, "checksum": true}}
     ]);
     let attributes = json!({"gribchunk": {"ledger": {"version": 1}}});
-    let metadata = array_metadata(&[EXTENT, EXTENT], &[1, 1], "string", json!(""), codecs, &names, attributes);
+    let metadata = array_metadata(&[DAYS, SLOTS], &[1, 1], "string", json!(""), codecs, &names, attributes);
     let group = json!({"zarr_format": 3, "node_type": "group", "attributes": {}});
     vec![
         Node { path: "_gribchunk".into(), metadata: group, array: None, values: None },
-        Node { path: LEDGER.into(), metadata, array: Some((vec![EXTENT, EXTENT], vec![1, 1], names)), values: None },
+        Node { path: LEDGER.into(), metadata, array: Some((vec![DAYS, SLOTS], vec![1, 1], names)), values: None },
     ]
 }
 

@@ -38,21 +38,25 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
+    /// Adds one to [`allow`](Self::allow).
     pub fn allow(mut self, prefix: impl Into<String>) -> Self {
         self.allow.push(prefix.into());
         self
     }
 
+    /// Sets [`require_verified`](Self::require_verified).
     pub fn require_verified(mut self) -> Self {
         self.require_verified = true;
         self
     }
 
+    /// Sets [`cache_bytes`](Self::cache_bytes).
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = Some(bytes);
         self
     }
 
+    /// Sets [`remote`](Self::remote).
     pub fn remote(mut self, remote: RemoteOptions) -> Self {
         self.remote = remote;
         self
@@ -90,7 +94,8 @@ impl Repository {
             });
         }
         std::fs::create_dir_all(&path).map_err(Error::io(&path))?;
-        let storage = local_storage::local_storage(&path).await.map_err(Error::repository(path.display().to_string()))?;
+        let storage =
+            local_storage::local_storage(&path).await.map_err(Error::repository(path.display().to_string()))?;
         Self::create_on(storage, path.display().to_string(), Some(path), options).await
     }
 
@@ -127,13 +132,18 @@ impl Repository {
                 "no such directory; make one with `gribchunk init`",
             ));
         }
-        if !path.join("repo").exists() && !path.join("refs").exists() {
+        let is_there = |name: &str| {
+            let file = path.join(name);
+            file.try_exists().map_err(Error::io(file))
+        };
+        if !is_there("repo")? && !is_there("refs")? {
             return Err(Error::not_found(
                 format!("an Icechunk repository in {name}"),
                 "the directory holds something else; make a repository with `gribchunk init` in an empty one",
             ));
         }
-        let storage = local_storage::local_storage(&path).await.map_err(Error::repository(path.display().to_string()))?;
+        let storage =
+            local_storage::local_storage(&path).await.map_err(Error::repository(path.display().to_string()))?;
         let access = Arc::new(Access::load(Some(&path), &options.allow, Remote::new(&options.remote)?)?);
         let configuration = icechunk::Repository::fetch_config(Arc::clone(&storage))
             .await

@@ -45,9 +45,8 @@ impl Connector {
 
 impl HttpConnector for Connector {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = self
-            .client()
-            .map_err(|source| object_store::Error::Generic { store: "HTTP", source: Box::new(source) })?;
+        let client =
+            self.client().map_err(|source| object_store::Error::Generic { store: "HTTP", source: Box::new(source) })?;
         Ok(HttpClient::new(Service { client, requests: Arc::clone(&self.requests) }))
     }
 }

@@ -36,8 +36,8 @@ fn paths(argument: &str) -> Result<Vec<PathBuf>> {
         return Ok(vec![path.to_path_buf()]);
     }
     if argument.contains(['*', '?', '[']) {
-        let pattern = glob::glob(argument)
-            .map_err(|e| Error::invalid(format!("the pattern {argument}"), e.to_string()))?;
+        let pattern =
+            glob::glob(argument).map_err(|e| Error::invalid(format!("the pattern {argument}"), e.to_string()))?;
         let mut found = Vec::new();
         for path in pattern {
             let path = path.map_err(|e| {
@@ -128,6 +128,7 @@ pub struct LocalFile {
 }
 
 impl LocalFile {
+    /// Opens a regular file.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io(path))?;
         let metadata = file.metadata().map_err(Error::io(path))?;
@@ -137,6 +138,7 @@ impl LocalFile {
         Ok(Self { file, path: path.to_path_buf(), fingerprint: Fingerprint::of(&metadata) })
     }
 
+    /// What the file was when it was opened.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }

@@ -17,7 +17,9 @@ pub enum Scheme {
     Gcs,
     /// `az://container/key`; `abfss://container@account.dfs.core.windows.net/key` is read too.
     Azure,
+    /// `https://host/path`
     Https,
+    /// `http://host/path`
     Http,
 }
 
@@ -33,6 +35,7 @@ impl Scheme {
         })
     }
 
+    /// As it stands in URLs.
     pub fn name(self) -> &'static str {
         match self {
             Self::S3 => "s3",
@@ -43,6 +46,7 @@ impl Scheme {
         }
     }
 
+    /// Whether it is a plain HTTP server.
     pub fn is_http(self) -> bool {
         matches!(self, Self::Http | Self::Https)
     }
@@ -51,6 +55,7 @@ impl Scheme {
 /// An object, or all objects whose keys begin with `key`. There is one spelling for each: equal places are equal here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RemoteUrl {
+    /// The kind of storage.
     pub scheme: Scheme,
     /// Bucket, container, or host with its port.
     pub authority: String,
@@ -176,6 +181,7 @@ fn check_key(key: &str) -> std::result::Result<(), &'static str> {
 pub enum Location {
     /// Canonical path.
     Local(PathBuf),
+    /// A canonical URL.
     Remote(RemoteUrl),
 }
 

@@ -27,11 +27,13 @@ pub struct RemoteOptions {
 }
 
 impl RemoteOptions {
+    /// Adds one to [`anonymous`](Self::anonymous).
     pub fn anonymous(mut self, prefix: impl Into<String>) -> Self {
         self.anonymous.push(prefix.into());
         self
     }
 
+    /// Adds one to [`storage_options`](Self::storage_options).
     pub fn storage_option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.storage_options.push((key.into(), value.into()));
         self
@@ -82,7 +84,8 @@ impl Settings {
     fn add(&mut self, key: &str, value: &str) -> Result<()> {
         let lower = key.to_ascii_lowercase();
         let bad = |remedy: &str| Error::invalid(format!("the storage option {key}={value}"), remedy);
-        let number = |least: usize| value.parse::<usize>().ok().filter(|n| *n >= least).ok_or_else(|| bad("give a number"));
+        let number =
+            |least: usize| value.parse::<usize>().ok().filter(|n| *n >= least).ok_or_else(|| bad("give a number"));
         let seconds = || {
             let seconds = value.trim_end_matches('s').parse::<f64>().ok().filter(|s| *s > 0.0 && *s < 1e6);
             seconds.map(Duration::from_secs_f64).ok_or_else(|| bad("give seconds"))
@@ -107,7 +110,9 @@ impl Settings {
                     known = true;
                 }
                 if !known {
-                    return Err(bad("no storage has this option; the common ones are endpoint, region and account_name"));
+                    return Err(bad(
+                        "no storage has this option; the common ones are endpoint, region and account_name",
+                    ));
                 }
             }
         }

@@ -13,6 +13,7 @@ pub struct PatternValues {
     pub times: Option<Vec<i64>>,
     /// Steps in seconds.
     pub steps: Option<Vec<i64>>,
+    /// Member numbers.
     pub members: Option<Vec<u32>>,
 }
 
@@ -104,9 +105,13 @@ fn parse(pattern: &str) -> Result<Vec<Part>> {
         let (name, format) = inside.split_once(':').unwrap_or((inside, ""));
         let width = || match format {
             "" | "d" => Ok(0),
-            format => format.strip_suffix('d').unwrap_or(format).parse::<usize>().ok().filter(|w| *w <= 20).ok_or_else(|| {
-                bad(format!("{{{inside}}}: write {{{name}}} or {{{name}:03d}}"))
-            }),
+            format => format
+                .strip_suffix('d')
+                .unwrap_or(format)
+                .parse::<usize>()
+                .ok()
+                .filter(|w| *w <= 20)
+                .ok_or_else(|| bad(format!("{{{inside}}}: write {{{name}}} or {{{name}:03d}}"))),
         };
         parts.push(match name {
             "time" => Part::Time(if format.is_empty() { "%Y%m%d%H".into() } else { format.to_string() }),
@@ -126,9 +131,13 @@ mod tests {
 
     #[test]
     fn the_names_of_ecmwf_s_open_data() {
-        let pattern = "s3://ecmwf-forecasts/{time:%Y%m%d}/{time:%H}z/ifs/0p25/enfo/{time:%Y%m%d%H}0000-{step}h-enfo-ef.grib2";
-        let values =
-            PatternValues { times: Some(vec![1_795_240_800]), steps: Some(vec![0, 3 * 3600, 144 * 3600]), members: None };
+        let pattern =
+            "s3://ecmwf-forecasts/{time:%Y%m%d}/{time:%H}z/ifs/0p25/enfo/{time:%Y%m%d%H}0000-{step}h-enfo-ef.grib2";
+        let values = PatternValues {
+            times: Some(vec![1_795_240_800]),
+            steps: Some(vec![0, 3 * 3600, 144 * 3600]),
+            members: None,
+        };
         let names = expand(pattern, &values).unwrap();
         assert_eq!(
             names,

@@ -20,8 +20,17 @@ const WHOLE_FILE: u64 = 32 << 20;
 /// A file that was opened: what it was then is what all reads must find.
 #[derive(Debug)]
 pub enum Reader {
+    /// An open local file.
     Local(LocalFile),
-    Remote { remote: Remote, url: RemoteUrl, info: ObjectInfo },
+    /// A remote object.
+    Remote {
+        /// The way to it.
+        remote: Remote,
+        /// Where it is.
+        url: RemoteUrl,
+        /// What it was.
+        info: ObjectInfo,
+    },
 }
 
 impl Reader {
@@ -55,10 +64,12 @@ impl Reader {
         }
     }
 
+    /// Bytes.
     pub fn size(&self) -> u64 {
         self.fingerprint().size
     }
 
+    /// The file, when it is local.
     pub fn local(&self) -> Option<&LocalFile> {
         match self {
             Self::Local(file) => Some(file),
@@ -77,7 +88,10 @@ impl Reader {
     pub async fn read_many(&self, parts: &[(u64, u64)], gap: u64) -> Vec<Result<Bytes>> {
         let (remote, url, info) = match self {
             Self::Local(file) => {
-                return parts.iter().map(|(offset, length)| file.read_exact(*offset, *length).map(Bytes::from)).collect();
+                return parts
+                    .iter()
+                    .map(|(offset, length)| file.read_exact(*offset, *length).map(Bytes::from))
+                    .collect();
             }
             Self::Remote { remote, url, info } => (remote, url, info),
         };

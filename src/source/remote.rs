@@ -53,6 +53,7 @@ impl ObjectInfo {
 pub enum Condition {
     /// Nothing is known of it.
     None,
+    /// The version with this entity tag.
     ETag(String),
     /// Seconds since 1970.
     NotModifiedSince(u64),
@@ -85,13 +86,16 @@ pub(super) struct Store {
 
 /// How a place was reached, without secrets: kept beside the prefix in the user's state directory, and used when a later
 /// process does not say otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Remembered {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// Without credentials.
     pub anonymous: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The server, where it is not the provider's own.
     pub endpoint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The bucket's region.
     pub region: Option<String>,
     /// The Azure storage account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,6 +111,8 @@ impl Default for Remote {
 }
 
 impl Remote {
+    /// Nothing is connected yet.
+    ///
     /// # Errors
     /// [`Error::Invalid`] for an option that no storage has.
     pub fn new(options: &RemoteOptions) -> Result<Self> {
@@ -124,7 +130,9 @@ impl Remote {
 
     /// Uses what an earlier process of this user knew about a prefix.
     pub(crate) fn remember(&self, prefix: RemoteUrl, how: Remembered) {
-        lock(&self.inner.remembered).push((prefix, how));
+        let mut remembered = lock(&self.inner.remembered);
+        remembered.retain(|(known, _)| *known != prefix);
+        remembered.push((prefix, how));
     }
 
     /// How a place is reached.

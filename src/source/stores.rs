@@ -32,7 +32,11 @@ pub(super) async fn open(
         Error::invalid(format!("the storage of {}", url.root()), format!("it cannot be set up: {error}"))
     };
     let retry = RetryConfig {
-        backoff: BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(10), base: 2.0 },
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(10),
+            base: 2.0,
+        },
         max_retries: settings.retries,
         retry_timeout: RETRY_TIMEOUT,
     };
@@ -48,7 +52,8 @@ pub(super) async fn open(
                 builder = builder.with_endpoint(endpoint);
             }
             let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
-            let said = settings.s3.iter().rev().find(|(key, _)| *key == AmazonS3ConfigKey::Region).map(|(_, r)| r.clone());
+            let said =
+                settings.s3.iter().rev().find(|(key, _)| *key == AmazonS3ConfigKey::Region).map(|(_, r)| r.clone());
             let region = match (said, &known.region, &endpoint) {
                 (Some(region), ..) => region,
                 (None, Some(region), _) => region.clone(),

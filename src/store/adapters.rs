@@ -97,7 +97,8 @@ impl DecodeSlot for TransactionReader {
         elements: Range<usize>,
     ) -> Result<Bytes> {
         let name = chunk.array.trim_matches('/');
-        let (ChunkPayload::Virtual(virtual_reference), Some((group, variable))) = (reference, self.layout.variable(name))
+        let (ChunkPayload::Virtual(virtual_reference), Some((group, variable))) =
+            (reference, self.layout.variable(name))
         else {
             return by_the_codec(source, array, chunk, reference, elements).await;
         };

@@ -17,8 +17,8 @@ const FILES: &[(&str, &[u8])] = &include!("demo_files.in");
 
 pub async fn demo(directory: Option<PathBuf>, json: bool) -> Result<Outcome> {
     let temporary = directory.is_none();
-    let directory = directory
-        .unwrap_or_else(|| std::env::temp_dir().join(format!("gribchunk-demo-{}", std::process::id())));
+    let directory =
+        directory.unwrap_or_else(|| std::env::temp_dir().join(format!("gribchunk-demo-{}", std::process::id())));
     let result = tell(&directory, json).await;
     if temporary {
         let _ = std::fs::remove_dir_all(&directory);
@@ -42,7 +42,7 @@ async fn tell(directory: &Path, json: bool) -> Result<Outcome> {
     say("A small forecast run: three steps, four members, one GRIB file a step (with its index).".into());
 
     let repository = Repository::create(directory.join("repository"), OpenOptions::default()).await?;
-    let (fields, _) = gribchunk::sample(&samples).await?;
+    let (fields, _) = gribchunk::sample(&samples)?;
     gribchunk::init(&repository, &fields, &LayoutOptions::default()).await?;
     say("\n1. The cube is allocated before anything has arrived: every value is NaN.".into());
     let pinned = repository.snapshot(&Reference::default()).await?;
@@ -110,15 +110,13 @@ async fn check(repository: &Repository, files: &[PathBuf]) -> Result<(usize, usi
         if let Some(values) = field.values {
             expected.insert((field.file, field.offset), values.sha256_f32le);
         }
-    })
-    .await?;
+    })?;
     let snapshot = repository.snapshot(&Reference::default()).await?;
-    let remote = gribchunk::source::Remote::default();
     let (mut checked, mut wrong) = (0, 0);
     for file in files {
-        let source = gribchunk::source::expand(&[file.display().to_string()], &remote).await?;
+        let source = gribchunk::source::expand(&[file.display().to_string()])?;
         for source in source {
-            for field in gribchunk::ingest::scan_file(&source, &remote).await?.fields {
+            for field in gribchunk::ingest::scan_file(&source)?.fields {
                 let slots = snapshot.layout().place(&field.key).unwrap_or_default();
                 for slot in slots {
                     let values = snapshot.read_chunk(&slot.array, &slot.index).await?;

@@ -3,10 +3,10 @@
 mod arguments;
 mod demo;
 mod get;
+mod inspect;
 mod output;
 mod pictures;
 mod write;
-mod inspect;
 
 use std::process::ExitCode;
 
@@ -34,13 +34,10 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> gribchunk::Result<Outcome> {
     let Arguments { json, allow, require_verified, anonymous, storage_option, command } = arguments;
-    let mut options = gribchunk::OpenOptions::default();
-    options.allow = allow;
-    options.require_verified = require_verified;
-    options.remote.anonymous = anonymous;
-    for option in &storage_option {
-        options.remote.storage_options.push(gribchunk::source::RemoteOptions::parse_storage_option(option)?);
-    }
+    let parse = |option: &String| gribchunk::source::RemoteOptions::parse_storage_option(option);
+    let storage_options = storage_option.iter().map(parse).collect::<gribchunk::Result<_>>()?;
+    let remote = gribchunk::source::RemoteOptions { anonymous, storage_options };
+    let options = gribchunk::OpenOptions { allow, require_verified, remote, ..Default::default() };
     match command {
         Command::Demo { directory } => demo::demo(directory, json).await,
         Command::Scan { sources, values } => {

@@ -65,7 +65,8 @@ async fn create_cube(
             "gridType": group.grid_type, "expectedSlots": slots,
         }));
         if !json {
-            let members = if group.members.is_empty() { String::new() } else { format!(" x {} members", group.members.len()) };
+            let members =
+                if group.members.is_empty() { String::new() } else { format!(" x {} members", group.members.len()) };
             let name = if path.is_empty() { "/".to_string() } else { format!("/{path}") };
             println!(
                 "{name}: {} variables, {} times x {} steps{members}, {slots} expected slots, grid {} {:?}",
@@ -94,25 +95,32 @@ async fn create_cube(
 }
 
 fn layout_options(arguments: &Init) -> Result<LayoutOptions> {
-    let mut options = LayoutOptions::default();
-    options.times = arguments.times.as_deref().map(times).transpose()?;
+    let (mut all, mut cycles) = (None, Vec::new());
     for steps in &arguments.steps {
         let (hours, steps) = cycle_steps(steps)?;
         match hours {
-            Some(hours) => options.cycles.push(CycleSteps { hours, steps }),
-            None => options.steps.get_or_insert_default().extend(steps),
+            Some(hours) => cycles.push(CycleSteps { hours, steps }),
+            None => all.get_or_insert_with(Vec::new).extend(steps),
         }
     }
-    options.control = arguments.control.clone();
-    if let Some(control) = options.control.as_deref().filter(|c| c.split('/').count() != 2) {
-        return Err(Error::Invalid { what: format!("--control {control}"), remedy: "write stream/type, as oper/fc".into() });
+    if let Some(control) = arguments.control.as_deref().filter(|c| c.split('/').count() != 2) {
+        return Err(Error::Invalid {
+            what: format!("--control {control}"),
+            remedy: "write stream/type, as oper/fc".into(),
+        });
     }
-    options.members =
-        arguments.members.as_deref().map(gribchunk::selection::parse_members).transpose().map_err(selection)?;
-    options.select = arguments.select.as_deref().map(Selection::parse).transpose().map_err(selection)?;
-    options.group = arguments.group.clone();
-    options.level_dimensions = arguments.level_dimension.clone();
-    Ok(options)
+    let members = arguments.members.as_deref().map(gribchunk::selection::parse_members);
+    Ok(LayoutOptions {
+        times: arguments.times.as_deref().map(times).transpose()?,
+        steps: all,
+        cycles,
+        members: members.transpose().map_err(selection)?,
+        control: arguments.control.clone(),
+        select: arguments.select.as_deref().map(Selection::parse).transpose().map_err(selection)?,
+        group: arguments.group.clone(),
+        home: None,
+        level_dimensions: arguments.level_dimension.clone(),
+    })
 }
 
 /// `00/12z=0:144:3,150:360:6` or, for all cycles, `0:144:3`.
@@ -175,8 +183,7 @@ pub async fn allocate(
         for reason in &left_out {
             eprintln!("gribchunk: left out: {reason}");
         }
-        let mut layout_options = LayoutOptions::default();
-        layout_options.times = times;
+        let layout_options = LayoutOptions { times, ..Default::default() };
         gribchunk::allocate_from(&repository, &samples, &layout_options).await?
     };
     for reason in &extension.refused {
@@ -217,22 +224,25 @@ pub async fn ingest(arguments: Ingest, options: OpenOptions, json: bool) -> Resu
     } else {
         Repository::open(&arguments.repository, options).await?
     };
-    let mut ingest_options = IngestOptions::default();
-    ingest_options.materialise = materialise;
-    ingest_options.commit_each = arguments.commit_each;
-    ingest_options.unverified = arguments.unverified;
-    ingest_options.on_conflict = match arguments.on_conflict {
+    let on_conflict = match arguments.on_conflict {
         OnConflict::Replace => Conflict::Replace,
         OnConflict::Keep => Conflict::Keep,
         OnConflict::Fail => Conflict::Fail,
     };
-    ingest_options.new_times = match arguments.new_times {
+    let new_times = match arguments.new_times {
         NewTimes::Allocate => gribchunk::NewTimes::Allocate,
         NewTimes::Refuse => gribchunk::NewTimes::Refuse,
     };
+    let ingest_options = IngestOptions {
+        materialise,
+        on_conflict,
+        commit_each: arguments.commit_each,
+        new_times,
+        unverified: arguments.unverified,
+    };
     let values = pattern_values(&repository, pattern_times).await?;
     let remote = repository.access().remote();
-    let expanded = gribchunk::source::expand_patterns(&arguments.sources, remote, &values).await?;
+    let expanded = gribchunk::source::find(&arguments.sources, remote, &values).await?;
     if arguments.dry_run {
         return dry_run(&expanded, json);
     }
@@ -279,7 +289,7 @@ async fn sample(
     options: &OpenOptions,
 ) -> Result<(Vec<SampleField>, Vec<String>)> {
     let remote = Remote::new(&options.remote)?;
-    let files = gribchunk::source::expand_patterns(sources, &remote, values).await?.files;
+    let files = gribchunk::source::find(sources, &remote, values).await?.files;
     gribchunk::ingest::sample_files(files, &remote).await
 }
 
@@ -374,10 +384,7 @@ pub async fn materialise(
 ) -> Result<Outcome> {
     let select = select.map(Selection::parse).transpose().map_err(selection)?;
     let repository = Repository::open(path, options).await?;
-    let mut materialise_options = MaterialiseOptions::default();
-    materialise_options.select = select;
-    materialise_options.batch = batch;
-    let report = gribchunk::materialise(&repository, &materialise_options).await?;
+    let report = gribchunk::materialise(&repository, &MaterialiseOptions { select, batch }).await?;
     if json {
         json_line(&report)?;
     } else {

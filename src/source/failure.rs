@@ -17,6 +17,10 @@ pub(super) fn of(url: &RemoteUrl, error: object_store::Error, how: &Remembered) 
         object_store::Error::NotFound { .. } => {
             Error::not_found(url.to_string(), "no such object; a prefix ends in a slash")
         }
+        // Listing says it in another way.
+        error if status(&error) == Some(404) => {
+            Error::not_found(format!("the bucket or container of {url}"), "check its name, and the endpoint")
+        }
         error => source(url, reason(url, &error, how)),
     }
 }
@@ -77,6 +81,12 @@ pub(super) fn is_not_found<T>(result: &Result<T>) -> bool {
 
 fn reason(url: &RemoteUrl, error: &object_store::Error, how: &Remembered) -> String {
     let root = url.root();
+    let text = chain(error);
+    if ["169.254.169.254", "169.254.170.2", "metadata.google.internal"].iter().any(|host| text.contains(host)) {
+        return format!(
+            "no credentials were found; set them in the environment, or for public data use --anonymous {root}"
+        );
+    }
     let status = status(error);
     match (status, error) {
         (Some(401 | 403), _) | (_, object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }) => {
@@ -102,11 +112,7 @@ fn reason(url: &RemoteUrl, error: &object_store::Error, how: &Remembered) -> Str
             None => format!("the server answers {status}"),
         },
         (None, error) => {
-            let text = chain(error);
-            if text.contains("169.254.169.254") || text.contains("metadata") || text.contains("Credential") {
-                return format!("no credentials were found; set them in the environment, or use --anonymous {root} ({text})");
-            }
-            if text.contains("non-partial response") {
+            if text.contains("non-partial response") || text.contains("Range request not supported") {
                 return "the server sends whole files only; copy the file to a place that serves ranges".into();
             }
             if let Some(to) = find::<HttpError>(error).map(|e| chain(e)).filter(|t| t.contains("redirects to")) {

@@ -18,7 +18,7 @@ type Listing = BTreeMap<RemoteUrl, ObjectInfo>;
 
 /// The files that a remote argument means.
 pub(super) async fn expand(argument: &str, remote: &Remote) -> Result<Vec<SourceFile>> {
-    if let Some(place) = argument.find(GLOB_CHARACTERS) {
+    if let Some(place) = glob_place(argument) {
         return glob(argument, place, remote).await;
     }
     let (url, account) = RemoteUrl::parse_with_account(argument)?;
@@ -38,12 +38,18 @@ pub(super) async fn expand(argument: &str, remote: &Remote) -> Result<Vec<Source
     }
 }
 
+/// Where a pattern begins. On HTTP servers a question mark begins a query, which is refused with the URL.
+fn glob_place(argument: &str) -> Option<usize> {
+    let is_http = argument.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"));
+    argument.find(|c| GLOB_CHARACTERS.contains(&c) && !(is_http && c == '?'))
+}
+
 /// The files that the names of a pattern mean, and the names that are not there.
 pub(super) async fn expand_names(names: &[String], remote: &Remote) -> Result<Expanded> {
     let mut expanded = Expanded::default();
     let mut by_directory: BTreeMap<RemoteUrl, Vec<RemoteUrl>> = BTreeMap::new();
     for name in names {
-        if let Some(place) = name.find(GLOB_CHARACTERS) {
+        if let Some(place) = glob_place(name) {
             match glob(name, place, remote).await {
                 Ok(files) => expanded.files.extend(files),
                 Err(Error::NotFound { .. }) => expanded.not_there.push(name.clone()),
@@ -130,7 +136,7 @@ async fn glob(argument: &str, place: usize, remote: &Remote) -> Result<Vec<Sourc
     if !directory.is_prefix() || directory.authority.is_empty() {
         return Err(bad("give the bucket or host in full".into()));
     }
-    if directory.scheme.is_http() && rest.contains('/') {
+    if directory.scheme.is_http() && rest.contains(['/', '?']) {
         return Err(bad("on HTTP servers only the last part of the path may hold * or ?".into()));
     }
     let pattern = glob::Pattern::new(rest).map_err(|e| bad(e.to_string()))?;

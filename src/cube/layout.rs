@@ -137,6 +137,9 @@ pub struct Variable {
     /// The first reference time that has such fields, for a variable that was added to a cube.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_since: Option<i64>,
+    /// The array has standard Zarr codecs: it takes no virtual chunks any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub finalised: bool,
     /// The names as they were when the layout was made: for attributes and reports.
     pub short_name: String,
     /// CF `standard_name`; empty when there is none.

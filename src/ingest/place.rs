@@ -30,8 +30,8 @@ pub struct Placement {
     pub report: FileReport,
 }
 
-/// Places the fields of a file. Fields that cannot be told from another one of their message by the codec's selector are
-/// marked to be materialised.
+/// Places the fields of a file. Fields that cannot be told from another one of their message by the codec's selector, and
+/// those of finalised variables, are marked to be materialised.
 pub fn place(layout: &Layout, scanned: &ScannedFile, materialise: Option<&Selection>) -> Result<Placement> {
     let mut report = FileReport {
         url: scanned.url.clone(),
@@ -84,7 +84,9 @@ pub fn place(layout: &Layout, scanned: &ScannedFile, materialise: Option<&Select
         }
         let Some(field) = fields.pop() else { continue };
         let wanted = materialise.is_some_and(|selection| selects(selection, &field.key));
-        let materialise = wanted || ambiguous.contains_key(&(field.offset, field.submessage));
+        // A finalised array has standard codecs only, which no GRIB message would pass.
+        let finalised = layout.variable(&slot.array).is_some_and(|(_, variable)| variable.finalised);
+        let materialise = wanted || finalised || ambiguous.contains_key(&(field.offset, field.submessage));
         placed.push(PlacedField { slot, field, materialise });
     }
     Ok(Placement { placed, report })

@@ -161,10 +161,16 @@ fn describe(sections: &FieldSections<'_>, values: bool, listing: &mut FieldListi
     listing.error = (!errors.is_empty()).then(|| errors.join("; "));
 }
 
-fn field_values(sections: &FieldSections<'_>) -> std::result::Result<(FieldValues, String), String> {
+/// The statistics of a field's values, and the decoder that made them.
+pub(super) fn field_values(sections: &FieldSections<'_>) -> std::result::Result<(FieldValues, String), String> {
     let grid = Grid::from_sections(sections).map_err(|e| e.to_string())?;
     let mut values = vec![f64::NAN; grid.points()];
     let report = packing::decode(sections, grid.points(), &mut values).map_err(|e| e.to_string())?;
+    Ok((statistics(&values), report.decoder.to_string()))
+}
+
+/// Statistics of values that are NaN where they are missing.
+pub(super) fn statistics(values: &[f64]) -> FieldValues {
     let mut statistics =
         FieldValues { count: values.len(), missing: 0, min: None, max: None, mean: None, sha256_f32le: String::new() };
     let mut hash = Sha256::new();
@@ -193,5 +199,5 @@ fn field_values(sections: &FieldSections<'_>) -> std::result::Result<(FieldValue
         statistics.mean = Some(sum / present as f64);
     }
     statistics.sha256_f32le = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    Ok((statistics, report.decoder.to_string()))
+    statistics
 }

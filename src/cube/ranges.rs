@@ -41,6 +41,14 @@ impl SlotRange {
     }
 }
 
+/// All index tuples over the given indices of each axis, in C order.
+pub(crate) fn tuples(axes: &[Vec<u32>]) -> Vec<Vec<u32>> {
+    axes.iter().fold(vec![Vec::new()], |tuples, axis| {
+        let longer = |tuple: &Vec<u32>| axis.iter().map(|&i| [tuple.as_slice(), &[i]].concat()).collect::<Vec<_>>();
+        tuples.iter().flat_map(longer).collect()
+    })
+}
+
 /// The slots of one array as few blocks: runs along the last dimension are joined first, then equal runs that lie side by
 /// side, dimension by dimension. No slot is in two blocks.
 pub fn collapse(slots: impl IntoIterator<Item = Vec<u32>>) -> Vec<SlotRange> {

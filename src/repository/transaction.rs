@@ -220,22 +220,12 @@ impl Transaction {
     /// Records what a file brought, replacing an earlier record of its URL. Returns the element.
     pub async fn record_file(&mut self, mut record: FileRecord, first_time: Option<i64>) -> Result<[u32; 2]> {
         record.bound();
-        let url = record.url.clone();
-        let element = ledger::element(&url, first_time);
+        let element = ledger::element(&record.url, first_time);
         let mut session = self.session.write().await;
         let mut records = ledger::read(&session, element).await?;
         records.retain(|r| r.url != record.url);
         records.push(record);
         ledger::write(&mut session, element, &records).await?;
-        // A file that was bad when it came first was recorded without a time.
-        let timeless = ledger::element(&url, None);
-        if timeless != element {
-            let mut records = ledger::read(&session, timeless).await?;
-            if records.iter().any(|r| r.url == url) {
-                records.retain(|r| r.url != url);
-                ledger::write(&mut session, timeless, &records).await?;
-            }
-        }
         Ok(element)
     }
 
@@ -263,7 +253,6 @@ impl Transaction {
         conflict: Conflict,
     ) -> Result<SnapshotId> {
         let solver: Box<dyn ConflictSolver + Send + Sync> = match conflict {
-            _ if self.metadata_changed => Box::new(ConflictDetector),
             Conflict::Replace => Box::new(solver(VersionSelection::UseOurs)),
             Conflict::Keep => Box::new(solver(VersionSelection::UseTheirs)),
             Conflict::Fail => Box::new(ConflictDetector),

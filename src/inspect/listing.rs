@@ -55,6 +55,9 @@ pub struct FieldListing {
     /// How its values are packed.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub packing: Option<PackingKeys>,
+    /// Masked points, when the values were asked for: not every packing's headers say how many there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number_of_missing: Option<usize>,
     /// Statistics of the values, when they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<FieldValues>,
@@ -89,6 +92,7 @@ fn list_file(source: &SourceFile, values: bool, found: &mut impl FnMut(FieldList
         header: None,
         grid: None,
         packing: None,
+        number_of_missing: None,
         values: None,
         decoder: None,
         error,
@@ -151,6 +155,7 @@ fn describe(sections: &FieldSections<'_>, values: bool, listing: &mut FieldListi
     if values && errors.is_empty() {
         match field_values(sections) {
             Ok((values, decoder)) => {
+                listing.number_of_missing = Some(values.missing);
                 listing.values = Some(values);
                 listing.decoder = Some(decoder);
             }

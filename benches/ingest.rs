@@ -161,7 +161,8 @@ fn read_tables(
             repository.snapshot(&Reference::default()).await.expect("a snapshot")
         })
     };
-    let shape = runtime.block_on(async { open(0).array(VARIABLE).await.expect("the variable").shape.clone() });
+    let snapshot = open(0);
+    let shape = runtime.block_on(snapshot.array(VARIABLE)).expect("the variable").shape.clone();
     let whole: Vec<_> = shape.iter().map(|&n| 0..n).collect();
     let points: u64 = shape.iter().product();
     let megabytes = points as f64 * 4.0 / 1e6;

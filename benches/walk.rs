@@ -11,11 +11,11 @@ use gribchunk::grib::walk::{Found, messages};
 use gribchunk::grib::{FieldKey, KeyMemory};
 use serde_json::json;
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 15;
 /// Buffers are made of repeated messages until they are this long.
-const BUFFER_BYTES: usize = 64 << 20;
+const BUFFER_BYTES: usize = 16 << 20;
 /// Messages that the slower engines are given.
-const PEER_MESSAGES: usize = 3_000;
+const PEER_MESSAGES: usize = 1_000;
 const TARGET: f64 = 1e6;
 
 fn main() {
@@ -34,7 +34,7 @@ fn main() {
         let (peer_messages, file) = (count(part), scratch.path().join("messages.grib"));
         std::fs::write(&file, part).expect("a temporary file");
         let eccodes = &mut eccodes;
-        let question = json!({"do": "walk", "file": file, "messages": 500, "repeat": 1});
+        let question = json!({"do": "walk", "file": file, "messages": 100, "repeat": 1});
         let mut runs: Vec<Run<'_>> = vec![
             Box::new(|| Some(seconds(|| keys(&buffer)) / fields as f64)),
             Box::new(|| Some(seconds(|| metadata(part)) / peer_messages as f64)),

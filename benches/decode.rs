@@ -61,7 +61,9 @@ fn main() {
             Err(error) => println!("{}: {error}", case.name),
         }
     }
-    println!("\nOne message to float32 in the array's order, one thread; milliseconds, least of {ROUNDS} rounds ({SLOW_ROUNDS} of slow ones).");
+    println!(
+        "\nOne message to float32 in the array's order, one thread; milliseconds, least of {ROUNDS} rounds ({SLOW_ROUNDS} of slow ones)."
+    );
     let heading = ["message", "points", "ms", "GB/s", "of memcpy", "gribberish", "ratio", "ecCodes", "ratio", "target"];
     table(&heading, &whole);
     println!("Two threads, and parts of a message with its offsets known.");
@@ -83,7 +85,9 @@ fn main() {
 fn memcpy_rate() -> f64 {
     let from = vec![1_u8; 64 << 20];
     let mut to = vec![0_u8; from.len()];
-    let least = (0..15).map(|_| seconds(|| std::hint::black_box(&mut to).copy_from_slice(std::hint::black_box(&from)))).fold(f64::INFINITY, f64::min);
+    let least = (0..15)
+        .map(|_| seconds(|| std::hint::black_box(&mut to).copy_from_slice(std::hint::black_box(&from))))
+        .fold(f64::INFINITY, f64::min);
     from.len() as f64 / least
 }
 

@@ -49,7 +49,8 @@ fn cycle() -> Cycle {
         PathBuf::from,
     );
     let folder = folder.canonicalize().expect("the folder of the run");
-    let files = gribchunk::source::expand(&[folder.display().to_string()]).expect("GRIB files in the folder of the run");
+    let files =
+        gribchunk::source::expand(&[folder.display().to_string()]).expect("GRIB files in the folder of the run");
     Cycle { folder, files: files.into_iter().map(|file| file.path).collect() }
 }
 
@@ -208,8 +209,18 @@ fn read_tables(
         ]);
     }
     println!("\nOne whole variable; milliseconds, least of {ROUNDS} rounds; VirtualiZarr's array through zarr-python.");
-    let heading =
-        ["threads", "Snapshot::read", "GB/s", "gribberish", "ratio", "ecCodes", "ratio", "VirtualiZarr", "ratio", "target"];
+    let heading = [
+        "threads",
+        "Snapshot::read",
+        "GB/s",
+        "gribberish",
+        "ratio",
+        "ecCodes",
+        "ratio",
+        "VirtualiZarr",
+        "ratio",
+        "target",
+    ];
     table(&heading, &rows);
     small_reads(runtime, &path, &open, &shape);
 }
@@ -257,8 +268,14 @@ fn small_reads(runtime: &Runtime, path: &Path, open: &dyn Fn(usize) -> Snapshot,
         verdict(least[2].zip(least[1]).map(|(whole, part)| whole / part >= 50.0), "50 x"),
         milliseconds(least[3]),
     ];
-    let heading =
-        ["open + first value", "target", "10 x 10 box, no cache", "than whole fields", "target", "box, decoded fields cached"];
+    let heading = [
+        "open + first value",
+        "target",
+        "10 x 10 box, no cache",
+        "than whole fields",
+        "target",
+        "box, decoded fields cached",
+    ];
     table(&heading, &[row]);
 }
 

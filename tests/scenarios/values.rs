@@ -60,7 +60,9 @@ fn compare(files: &[PathBuf], differences: &mut Vec<String>) -> Counts {
             let mut differs = Vec::new();
             let mut note = |key: &str, ours: &Value, wanted: &Value| {
                 let is_known = known.iter().any(|k| {
-                    k["file"] == name && (k["message"].is_null() || k["message"] == wanted["message"]) && k["key"] == key
+                    k["file"] == name
+                        && (k["message"].is_null() || k["message"] == wanted["message"])
+                        && k["key"] == key
                 });
                 if is_known { counts.known += 1 } else { differs.push(format!("{key} {ours}, not {wanted}")) }
             };
@@ -101,7 +103,12 @@ fn compare(files: &[PathBuf], differences: &mut Vec<String>) -> Counts {
     }
     println!(
         "{} files: {} fields agree, {} differ, {} refused; values of {} equal; {} keys differ as we want",
-        files.len(), total.agree, total.differ, total.refused, total.values_agree, total.known
+        files.len(),
+        total.agree,
+        total.differ,
+        total.refused,
+        total.values_agree,
+        total.known
     );
     total
 }
@@ -128,7 +135,8 @@ fn fixtures_agree_with_ec_codes() {
     let mut differences = Vec::new();
     let counts = compare(&files, &mut differences);
     // Of the broken files ecCodes reads more than we do: a message with a wrong number of columns or section length.
-    let expected_here = |text: &&String| !text.starts_with("flipped_columns") && !text.starts_with("flipped_section_length");
+    let expected_here =
+        |text: &&String| !text.starts_with("flipped_columns") && !text.starts_with("flipped_section_length");
     let differences: Vec<&String> = differences.iter().filter(expected_here).collect();
     assert!(differences.is_empty(), "{differences:#?}");
     assert!(counts.values_agree > 250, "{}", counts.values_agree);

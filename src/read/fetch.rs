@@ -79,6 +79,9 @@ pub async fn fetch(
     fetched.pop().unwrap_or_else(|| Err(Error::Source { location: location.into(), reason: "no answer".into() }))
 }
 
+/// Ranges of one object, and which references they are of.
+type Wanted = (Vec<usize>, Vec<Range<u64>>);
+
 /// Fetches many references to remote objects at the same time; near ranges of one object share a request. The results are
 /// in the order of the references.
 pub async fn fetch_remote(
@@ -87,7 +90,7 @@ pub async fn fetch_remote(
     require_verified: bool,
 ) -> Vec<Result<Bytes>> {
     let mut results: Vec<Option<Result<Bytes>>> = references.iter().map(|_| None).collect();
-    let mut objects: HashMap<(RemoteUrl, Condition), (Vec<usize>, Vec<Range<u64>>)> = HashMap::new();
+    let mut objects: HashMap<(RemoteUrl, Condition), Wanted> = HashMap::new();
     for ((index, (location, reference)), result) in references.iter().enumerate().zip(&mut results) {
         match plan(access, location, reference, require_verified) {
             Ok((object, range)) => {
@@ -125,12 +128,10 @@ fn plan(
     let Location::Remote(url) = access.check(location)? else {
         return Err(Error::Source { location: location.into(), reason: "not a remote object".into() });
     };
-    let condition = match &reference.checksum {
-        Some(Checksum::ETag(etag)) => Condition::ETag(etag.0.clone()),
-        Some(Checksum::LastModified(seconds)) => Condition::NotModifiedSince(seconds.0.into()),
-        None if require_verified => return Err(Error::Unverified { location: location.into() }),
-        None => Condition::None,
-    };
+    let condition = condition(reference.checksum.as_ref());
+    if require_verified && condition == Condition::None {
+        return Err(Error::Unverified { location: location.into() });
+    }
     let end = reference.offset.checked_add(reference.length).filter(|_| reference.length <= LONGEST_MESSAGE);
     let end = end.ok_or_else(|| Error::Source {
         location: location.into(),
@@ -146,6 +147,51 @@ pub fn fetch_local(
     reference: &VirtualChunkRef,
     require_verified: bool,
 ) -> Result<Vec<u8>> {
+    let (file, now) = open_local(access, location, reference.checksum.as_ref(), require_verified)?;
+    let end = reference.offset.checked_add(reference.length);
+    if end.is_none_or(|end| end > now.size) {
+        return Err(too_short(location, reference.offset.saturating_add(reference.length), now.size));
+    }
+    let mut bytes = vec![0; reference.length as usize];
+    file.read_exact_at(&mut bytes, reference.offset)
+        .map_err(|e| Error::Source { location: location.to_string(), reason: e.to_string() })?;
+    Ok(bytes)
+}
+
+/// Looks at the source of references without reading it: it is allowed, there, the version that was ingested, and not
+/// shorter than `end`.
+pub async fn check_source(access: &Access, location: &str, checksum: Option<&Checksum>, end: u64) -> Result<()> {
+    let size = if is_file(location) {
+        super::snapshot::blocking(|| open_local(access, location, checksum, false).map(|(_, now)| now.size))?
+    } else {
+        let Location::Remote(url) = access.check(location)? else {
+            return Err(Error::Source { location: location.into(), reason: "not a remote object".into() });
+        };
+        access.remote().head_of(&url, &condition(checksum)).await?.size
+    };
+    if end > size { Err(too_short(location, end, size)) } else { Ok(()) }
+}
+
+fn condition(checksum: Option<&Checksum>) -> Condition {
+    match checksum {
+        Some(Checksum::ETag(etag)) => Condition::ETag(etag.0.clone()),
+        Some(Checksum::LastModified(seconds)) => Condition::NotModifiedSince(seconds.0.into()),
+        None => Condition::None,
+    }
+}
+
+fn too_short(location: &str, end: u64, size: u64) -> Error {
+    let reason = format!("the reference ends at byte {end}, the file at {size}");
+    Error::SourceChanged { location: location.to_string(), reason }
+}
+
+/// Opens a local file that may be read and is the one that was ingested.
+fn open_local(
+    access: &Access,
+    location: &str,
+    checksum: Option<&Checksum>,
+    require_verified: bool,
+) -> Result<(File, Fingerprint)> {
     let Location::Local(path) = access.check(location)? else {
         return Err(Error::Source { location: location.into(), reason: "not a local file".into() });
     };
@@ -157,7 +203,7 @@ pub fn fetch_local(
     }
     let now = Fingerprint::of(&metadata);
     let changed = |reason: String| Error::SourceChanged { location: location.to_string(), reason };
-    match (parse_location(location).1, &reference.checksum) {
+    match (parse_location(location).1, checksum) {
         (Some(then), _) if then != now => {
             let what = if then.size == now.size {
                 "its modification time differs".to_string()
@@ -176,15 +222,5 @@ pub fn fetch_local(
         (None, _) if require_verified => return Err(Error::Unverified { location: location.into() }),
         (None, _) => {}
     }
-    let end = reference.offset.checked_add(reference.length);
-    if end.is_none_or(|end| end > now.size) {
-        return Err(changed(format!(
-            "the reference ends at byte {}, the file at {}",
-            reference.offset.saturating_add(reference.length),
-            now.size
-        )));
-    }
-    let mut bytes = vec![0; reference.length as usize];
-    file.read_exact_at(&mut bytes, reference.offset).map_err(unreadable)?;
-    Ok(bytes)
+    Ok((file, now))
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use icechunk::format::manifest::{ChunkPayload, VirtualChunkRef};
 
+use crate::cube::ranges::tuples;
 use crate::error::{Error, Result};
 use crate::grib::decode;
 use crate::repository::access::is_file;
@@ -130,19 +131,16 @@ impl Snapshot {
         let slots = self.check_region(&info, &bounds)?;
         let (slot_axes, spatial_axes) = indices.split_at(slots);
         let block = Block::new(&info, slots, bounds.get(slots..).unwrap_or_default());
-        let tuples = outer(slot_axes);
-        let part = outer(spatial_axes);
+        let slots = tuples(&slot_axes.iter().map(|axis| axis.iter().map(|&i| i as u32).collect()).collect::<Vec<_>>());
         // Positions of the wanted elements in the block around them.
-        let positions: Vec<usize> = part
-            .iter()
-            .map(|tuple| {
-                tuple.iter().zip(&block.spatial).fold(0, |n, (i, range)| {
-                    n * (range.end - range.start) as usize + (u64::from(*i) - range.start) as usize
-                })
-            })
-            .collect();
-        let mut values = Vec::with_capacity(tuples.len() * positions.len());
-        for batch in tuples.chunks(BATCH) {
+        let positions =
+            spatial_axes.iter().zip(&block.spatial).fold(vec![0], |positions: Vec<usize>, (axis, range)| {
+                let length = (range.end - range.start) as usize;
+                let inner = |position| axis.iter().map(move |i| position * length + (i - range.start) as usize);
+                positions.into_iter().flat_map(inner).collect()
+            });
+        let mut values = Vec::with_capacity(slots.len() * positions.len());
+        for batch in slots.chunks(BATCH) {
             let mut blocks = vec![f32::NAN; batch.len() * block.elements];
             self.read_slots(&info, batch, &block, &mut blocks).await?;
             for one in blocks.chunks(block.elements.max(1)) {
@@ -392,14 +390,6 @@ fn count(ranges: &[Range<u64>]) -> usize {
 
 /// All index tuples of a region in C order.
 fn slot_indices(ranges: &[Range<u64>]) -> Vec<Vec<u32>> {
-    outer(&ranges.iter().map(|range| range.clone().collect()).collect::<Vec<Vec<u64>>>())
-}
-
-fn outer(axes: &[Vec<u64>]) -> Vec<Vec<u32>> {
-    axes.iter().fold(vec![Vec::new()], |tuples, axis| {
-        let extend = |tuple: &Vec<u32>| -> Vec<Vec<u32>> {
-            axis.iter().map(|&i| tuple.iter().copied().chain([i as u32]).collect()).collect()
-        };
-        tuples.iter().flat_map(extend).collect()
-    })
+    let axis = |range: &Range<u64>| range.clone().map(|i| i as u32).collect();
+    tuples(&ranges.iter().map(axis).collect::<Vec<_>>())
 }

@@ -110,6 +110,21 @@ impl Snapshot {
         &self.shared.session
     }
 
+    /// The places that virtual chunks may be read from.
+    pub(crate) fn access(&self) -> &Access {
+        &self.shared.access
+    }
+
+    /// The bytes of a reference, behind all checks of its source.
+    pub(crate) async fn fetch(&self, location: &str, reference: &VirtualChunkRef) -> Result<Bytes> {
+        fetch::fetch(&self.shared.access, location, reference, self.shared.require_verified).await
+    }
+
+    /// Whether the source of references is the one that was ingested, and reaches to `end`.
+    pub(crate) async fn check_source(&self, location: &str, checksum: Option<&Checksum>, end: u64) -> Result<()> {
+        fetch::check_source(&self.shared.access, location, checksum, end).await
+    }
+
     /// The array at a path (`t2m`, `/mean/t2m`).
     pub async fn array(&self, path: &str) -> Result<Arc<ArrayInfo>> {
         let name = path.trim_matches('/');
@@ -119,7 +134,11 @@ impl Snapshot {
         let Some((node, metadata)) = nodes::node(&self.shared.session, name).await? else {
             return Err(Error::not_found(format!("the array /{name}"), self.names_like(name).await?));
         };
-        let info = Arc::new(ArrayInfo::parse(name, node.path, metadata)?);
+        let mut info = ArrayInfo::parse(name, node.path, metadata)?;
+        if info.storage == Storage::Standard && info.has_default_chain() && self.layout().variable(name).is_some() {
+            info.storage = Storage::Finalised;
+        }
+        let info = Arc::new(info);
         lock(&self.shared.arrays).insert(name.to_string(), Arc::clone(&info));
         Ok(info)
     }
@@ -189,7 +208,7 @@ impl Snapshot {
     }
 
     /// The message or inner chunk behind a payload that is not virtual.
-    pub(super) async fn stored_bytes(&self, info: &ArrayInfo, index: &[u32], payload: &ChunkPayload) -> Result<Bytes> {
+    pub(crate) async fn stored_bytes(&self, info: &ArrayInfo, index: &[u32], payload: &ChunkPayload) -> Result<Bytes> {
         if let ChunkPayload::Inline(bytes) = payload {
             return Ok(bytes.clone());
         }
@@ -216,7 +235,7 @@ impl Snapshot {
     }
 
     /// The location of a reference with `vcc://` resolved by the repository's containers.
-    pub(super) fn resolved(&self, reference: &VirtualChunkRef) -> Result<String> {
+    pub(crate) fn resolved(&self, reference: &VirtualChunkRef) -> Result<String> {
         let location = reference.location.url();
         self.shared
             .session
@@ -345,6 +364,8 @@ pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
 impl ArrayInfo {
     /// Whether this crate's own reader serves the array; others go through zarrs.
     pub fn is_cube_array(&self) -> bool {
-        self.storage == Storage::Default && self.data_type == "float32" && self.slot_dimensions().is_some()
+        matches!(self.storage, Storage::Default | Storage::Finalised)
+            && self.data_type == "float32"
+            && self.slot_dimensions().is_some()
     }
 }

@@ -31,15 +31,18 @@ pub(super) fn of_read(url: &RemoteUrl, range: &Range<u64>, error: object_store::
         object_store::Error::Precondition { .. } => {
             Error::SourceChanged { location: url.to_string(), reason: "the server has another version".into() }
         }
-        object_store::Error::NotFound { .. } => {
-            source(url, "the object is gone; restore it, or ingest its fields again".into())
-        }
+        object_store::Error::NotFound { .. } => gone(url),
         error if status(error) == Some(416) => Error::SourceChanged {
             location: url.to_string(),
             reason: format!("it is shorter than byte {}, where the reference begins", range.start),
         },
         error => source(url, reason(url, error, how)),
     }
+}
+
+/// An object that was there when its references were made.
+pub(super) fn gone(url: &RemoteUrl) -> Error {
+    source(url, "the object is gone; restore it, or ingest its fields again".into())
 }
 
 pub(super) fn source(url: &RemoteUrl, reason: String) -> Error {

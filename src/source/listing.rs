@@ -13,6 +13,8 @@ use crate::index;
 const WORTH_LISTING: usize = 3;
 const GLOB_CHARACTERS: [char; 3] = ['*', '?', '['];
 const CONCURRENT_LOOKS: usize = 16;
+/// Bytes of a link on a directory's page.
+const LONGEST_LINK: usize = 4096;
 
 type Listing = BTreeMap<RemoteUrl, ObjectInfo>;
 
@@ -213,12 +215,14 @@ fn file(url: RemoteUrl, sidecar: Option<Sidecar>, listed: Option<ObjectInfo>) ->
 pub(super) fn links(directory: &RemoteUrl, page: &str) -> Vec<RemoteUrl> {
     let Ok(base) = url::Url::parse(&directory.to_string()) else { return Vec::new() };
     let mut found = Vec::new();
-    let mut rest = page;
-    while let Some(place) = rest.find("href=").or_else(|| rest.find("HREF=")) {
-        rest = rest.get(place + 5..).unwrap_or_default();
+    // The same bytes but for the case of letters.
+    let lower = page.to_ascii_lowercase();
+    for (place, name) in lower.match_indices("href=") {
+        let rest = page.get(place + name.len()..).unwrap_or_default();
         let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else { continue };
-        let Some((link, after)) = rest.get(1..).and_then(|r| r.split_once(quote)) else { break };
-        rest = after;
+        let mut characters = rest.char_indices().skip(1).take(LONGEST_LINK);
+        let Some((end, _)) = characters.find(|(_, c)| *c == quote) else { continue };
+        let link = rest.get(1..end).unwrap_or_default();
         let link = link.replace("&amp;", "&");
         let Some(url) = base.join(&link).ok().and_then(|url| RemoteUrl::parse(url.as_str()).ok()) else { continue };
         let relative = url.key.strip_prefix(&directory.key).filter(|_| directory.holds(&url));

@@ -154,6 +154,18 @@ impl Remote {
         }
     }
 
+    /// [`head`](Self::head) of an object that references were made of.
+    ///
+    /// # Errors
+    /// [`Error::SourceChanged`] when it is another version than the condition says; [`Error::Source`] when it is gone.
+    pub async fn head_of(&self, url: &RemoteUrl, condition: &Condition) -> Result<ObjectInfo> {
+        match self.head(url).await {
+            Ok(info) => check_condition(url, condition, &info).map(|()| info),
+            Err(Error::NotFound { .. }) => Err(failure::gone(url)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// All objects below a prefix, sorted by key.
     pub async fn list(&self, prefix: &RemoteUrl) -> Result<Vec<(RemoteUrl, ObjectInfo)>> {
         if prefix.scheme.is_http() {

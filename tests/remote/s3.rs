@@ -19,14 +19,18 @@ pub struct Moto {
 pub const BUCKET: &str = "forecasts";
 
 impl Moto {
-    /// `None`, and a message, where there is no Python with moto (`pip install moto[server]`).
+    /// Starts the server of the Python that `GRIBCHUNK_MOTO` names (`pip install moto[server]`), as `tests/run` does.
+    ///
+    /// `None` where the variable is not set: a run without these tests is one that somebody chose, and says so on the real
+    /// standard error, which the test runner does not hold back.
     pub fn start() -> Option<Self> {
-        let python = std::env::var("GRIBCHUNK_PYTHON").unwrap_or_else(|_| "python3".into());
-        let has_moto = Command::new(&python).args(["-c", "import moto.server"]).stderr(Stdio::null()).status();
-        if !has_moto.is_ok_and(|status| status.success()) {
-            println!("skipped: {python} has no moto[server]; set GRIBCHUNK_PYTHON");
+        let Some(python) = std::env::var_os("GRIBCHUNK_MOTO") else {
+            let test = std::thread::current().name().unwrap_or_default().to_string();
+            let _ = writeln!(std::io::stderr(), "SKIPPED {test}: GRIBCHUNK_MOTO names no Python with moto[server]");
             return None;
-        }
+        };
+        let has_moto = Command::new(&python).args(["-c", "import moto.server"]).status();
+        assert!(has_moto.is_ok_and(|status| status.success()), "{} has no moto[server]", python.display());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new(&python)
             .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])

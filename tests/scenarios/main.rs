@@ -17,5 +17,5 @@ mod nothing_panics;
 mod one_snapshot;
 mod other_repositories;
 mod standard_on_disk;
-
+mod values;
 mod whole_files;

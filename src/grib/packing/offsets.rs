@@ -9,6 +9,8 @@ use super::complex::Checkpoint;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offsets {
     pub(crate) points: usize,
+    /// Bytes of packed data.
+    pub(crate) data: usize,
     pub(crate) ranks: Option<Ranks>,
     pub(crate) codes: CodeOffsets,
 }

@@ -172,7 +172,8 @@ impl Snapshot {
     pub(crate) fn state_of(&self, payload: &ChunkPayload) -> Result<ChunkState> {
         Ok(match payload {
             ChunkPayload::Virtual(reference) => {
-                let location = self.resolved(reference)?;
+                // What no container resolves is virtual all the same: reading it is what fails.
+                let location = self.resolved(reference).unwrap_or_else(|_| reference.location.url().to_string());
                 let (url, fingerprint) =
                     if is_file(&location) { fetch::parse_location(&location) } else { (location.as_str(), None) };
                 let verified = fingerprint.is_some()

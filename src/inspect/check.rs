@@ -252,7 +252,7 @@ fn check_message(snapshot: &Snapshot, array: &str, index: &[u32], reference: &Vi
     };
     let tail = part(end, END_BYTES)?;
     let head = part(0, reference.length.min(HEADER_BYTES))?;
-    if !head.starts_with(b"GRIB") || tail != b"7777" {
+    if !head.starts_with(b"GRIB") || tail != b"7777".as_slice() {
         return Err(broken("no whole GRIB message there: it does not begin with GRIB and end in 7777"));
     }
     let slot = Slot { array: array.to_string(), index: index.to_vec() };

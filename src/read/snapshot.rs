@@ -19,10 +19,14 @@ use crate::repository::access::is_file;
 use crate::repository::{Access, OpenOptions, nodes};
 
 use super::array::{ArrayInfo, Storage};
-use super::fetch;
+use super::fetch::{self, LocalMessage};
+use super::parts::Known;
 
 /// Bytes of decoded fields that a snapshot keeps by default.
 const DEFAULT_CACHE_BYTES: usize = 256 << 20;
+
+/// Bytes of headers and offsets of messages that a snapshot keeps: those of some thousand fields.
+const KNOWN_BYTES: u64 = 64 << 20;
 
 /// What a slot's chunk is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub(super) struct Shared {
     grids: Mutex<HashMap<GridDigest, Arc<Grid>>>,
     /// Decoded chunks by what they were decoded from.
     pub cache: moka::sync::Cache<CacheKey, Arc<[f32]>>,
+    /// What was learnt of messages that were read in part.
+    pub known: moka::sync::Cache<CacheKey, Arc<Known>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -83,6 +89,10 @@ impl Snapshot {
             .weigher(|_: &CacheKey, values: &Arc<[f32]>| u32::try_from(values.len() * 4).unwrap_or(u32::MAX))
             .max_capacity(options.cache_bytes.unwrap_or(DEFAULT_CACHE_BYTES) as u64)
             .build();
+        let known = moka::sync::Cache::builder()
+            .weigher(|_: &CacheKey, known: &Arc<Known>| u32::try_from(known.bytes()).unwrap_or(u32::MAX))
+            .max_capacity(KNOWN_BYTES)
+            .build();
         let shared = Shared {
             session: Arc::new(session),
             layout,
@@ -91,6 +101,7 @@ impl Snapshot {
             arrays: Mutex::default(),
             grids: Mutex::default(),
             cache,
+            known,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -197,8 +208,7 @@ impl Snapshot {
             None => Ok(None),
             Some(ChunkPayload::Virtual(reference)) => {
                 let location = self.resolved(&reference)?;
-                let bytes =
-                    fetch::fetch(&self.shared.access, &location, &reference, self.shared.require_verified).await?;
+                let bytes = self.fetch(&location, &reference).await?;
                 if let Some(slot) = self.slot(&info, index) {
                     self.shared.field_of_slot(&slot, &location, &bytes)?;
                 }
@@ -265,9 +275,9 @@ impl Snapshot {
 }
 
 impl Shared {
-    /// A reference to a local file.
-    pub fn fetch_local(&self, location: &str, reference: &VirtualChunkRef) -> Result<Vec<u8>> {
-        fetch::fetch_local(&self.access, location, reference, self.require_verified)
+    /// The message of a reference to a local file, opened and checked.
+    pub fn open_message<'a>(&self, location: &'a str, reference: &VirtualChunkRef) -> Result<LocalMessage<'a>> {
+        LocalMessage::open(&self.access, location, reference, self.require_verified)
     }
 
     /// The field of a message that belongs into a slot, by its whole key: promise 3.
@@ -299,6 +309,16 @@ pub(crate) fn field_of_slot<'a>(
     message: &'a [u8],
 ) -> Result<(FieldSections<'a>, FieldKey)> {
     let fields = decode::fields_of(message).map_err(|e| decode_error(location, e))?;
+    field_among(layout, slot, location, fields)
+}
+
+/// The one of some fields whose place is the slot.
+pub(super) fn field_among<'a>(
+    layout: &Layout,
+    slot: &Slot,
+    location: &str,
+    fields: Vec<FieldSections<'a>>,
+) -> Result<(FieldSections<'a>, FieldKey)> {
     let mut found = Vec::new();
     for sections in fields {
         let key = FieldKey::from_sections(&sections).map_err(Error::grib(location))?;

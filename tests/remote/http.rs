@@ -55,6 +55,82 @@ async fn a_runtime_of_one_thread_will_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_field_is_fetched_as_a_part() {
+    let (folder, server) = (Folder::new("http-part"), Server::start());
+    serve_ens(&server);
+    let repository = ens_repository(&folder.join("remote"), impatient()).await;
+    assert!(ingest(&repository, &[server.url("/data/")]).await.is_complete());
+    let options = OpenOptions::default().cache_bytes(0);
+    let snapshot = Repository::open(folder.join("remote"), options).await.unwrap();
+    let snapshot = snapshot.snapshot(&Reference::default()).await.unwrap();
+    let (mut parts, mut wholes) = (0, 0);
+    for (path, group) in &snapshot.layout().groups {
+        for name in group.variables.keys() {
+            let array = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            let whole = read_all(&snapshot, &array).await.unwrap();
+            let shape = snapshot.array(&array).await.unwrap().shape.clone();
+            let mut region: Vec<_> = shape.iter().map(|&length| 0..length).collect();
+            let (last, columns) = (shape.len() - 1, *shape.last().unwrap());
+            region[last] = 3..5;
+            region[last - 1] = 2..3;
+            let points = shape[last - 1] * columns;
+            let truth = whole.chunks(points as usize).flat_map(|field| {
+                let first = (2 * columns + 3) as usize;
+                field[first..first + 2].iter().copied()
+            });
+            let truth: Vec<f32> = truth.collect();
+            server.requests();
+            let values = snapshot.read(&array, &region).await.unwrap();
+            assert_eq!(bits(&values), bits(&truth), "{array}");
+            for request in server.requests() {
+                let (first, last) = request.range.unwrap();
+                if last - first < 300 { parts += 1 } else { wholes += 1 }
+            }
+        }
+    }
+    assert!(parts > 4 * wholes, "{parts} requests for parts, {wholes} for more");
+
+    // An object that changed is noticed however little of it is read.
+    server.put(&grib(3), ens_file(22, 3, "grib2"));
+    let shape = snapshot.array("t2m").await.unwrap().shape.clone();
+    let region: Vec<_> =
+        shape.iter().enumerate().map(|(i, &n)| if i < shape.len() - 1 { 0..n } else { 0..1 }).collect();
+    let error = snapshot.read("t2m", &region).await.unwrap_err();
+    assert!(matches!(error, Error::SourceChanged { .. }), "{error:?}");
+}
+
+/// The commands that look after a repository look at remote sources as they look at files.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_and_explain_see_what_happened_to_an_object() {
+    use gribchunk::inspect::{CheckOptions, check, explain};
+    let (folder, server) = (Folder::new("http-check"), Server::start());
+    serve_ens(&server);
+    let repository = ens_repository(&folder.join("remote"), impatient()).await;
+    assert!(ingest(&repository, &[server.url("/data/")]).await.is_complete());
+    let options = CheckOptions { sources: true, ..Default::default() };
+    let snapshot = now(&repository).await;
+    let report = check(&snapshot, &options).await.unwrap();
+    assert_eq!((report.problems.len(), report.sources, report.unverified), (0, 3, 0), "{report:?}");
+    let slot = gribchunk::Selection::parse("step=3,number=1").unwrap();
+    let explained = explain(&snapshot, "t2m", &slot).await.unwrap();
+    assert_eq!(explained.stops, None, "{explained:?}");
+    assert!(explained.checks.iter().any(|c| c.check == "unchanged" && !c.detail.contains("unverified")));
+    assert!(explained.values.is_some());
+
+    // Replaced, gone, shorter.
+    server.put(&grib(3), ens_file(22, 3, "grib2"));
+    server.remove(&grib(6));
+    let report = check(&snapshot, &options).await.unwrap();
+    let of_sources: Vec<&str> =
+        report.problems.iter().filter(|p| p.array.is_empty()).map(|p| p.reason.as_str()).collect();
+    assert_eq!(of_sources.len(), 2, "{of_sources:?}");
+    assert!(of_sources[0].contains("ETag") && of_sources[1].contains("gone"), "{of_sources:?}");
+    assert_eq!(report.problems.len(), 2 + 36 + 36, "every reference to them");
+    let explained = explain(&snapshot, "t2m", &slot).await.unwrap();
+    assert!(explained.stops.as_deref().is_some_and(|s| s.starts_with("unchanged")), "{:?}", explained.stops);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_headers_are_read_at_ingest() {
     let data = std::env::var_os("GRIBCHUNK_SHARED_DATA").map_or_else(
         || std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")),

@@ -66,7 +66,10 @@ fn compare(files: &[PathBuf], differences: &mut Vec<String>) -> Counts {
                 });
                 if is_known { counts.known += 1 } else { differs.push(format!("{key} {ours}, not {wanted}")) }
             };
-            for key in KEYS.split_whitespace().filter(|key| wanted.get(*key).is_some()) {
+            // How many are missing is counted in the values; a message that is refused has none.
+            let refused = ours["values"].is_null();
+            let compared = |key: &&str| wanted.get(*key).is_some() && !(refused && *key == "numberOfMissing");
+            for key in KEYS.split_whitespace().filter(compared) {
                 if !same(&ours[key], &wanted[key], 1e-9) {
                     note(key, &ours[key], &wanted[key]);
                 }
@@ -120,8 +123,9 @@ fn with_expectation(directory: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files.extend(with_expectation(&path));
-        } else if let Some(name) = path.to_str().unwrap().strip_suffix(".expected.json") {
-            files.push(PathBuf::from(name));
+        } else if let Some(name) = path.to_str().unwrap().strip_suffix(".expected.json").map(PathBuf::from) {
+            // `products.expected.json` has a form of its own, for the tests of keys.
+            files.extend(name.exists().then_some(name));
         }
     }
     files.sort();
@@ -148,6 +152,8 @@ fn real_files_agree_with_ec_codes() {
     let files = with_expectation(&folder);
     assert!(files.len() >= 146, "{}", files.len());
     let mut differences = Vec::new();
-    compare(&files, &mut differences);
+    let counts = compare(&files, &mut differences);
+    // Spherical harmonics, and three messages whose bitmap has 100 points for a grid of 684.
+    assert!(counts.refused <= 4, "{}", counts.refused);
     assert!(differences.is_empty(), "{} differences: {differences:#?}", differences.len());
 }

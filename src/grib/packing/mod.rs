@@ -74,6 +74,15 @@ pub fn decode_with_offsets<T: Sample>(
     Ok((report, offsets))
 }
 
+/// The offsets of a field with codes of a fixed width: counts of its bitmap's points. None without a bitmap.
+///
+/// # Errors
+/// As [`decode`].
+pub fn offsets_of_bitmap(sections: &FieldSections<'_>, points: usize) -> Result<Option<Offsets>> {
+    let Some(bitmap) = Field::new(sections, points)?.bitmap else { return Ok(None) };
+    Ok(Some(Offsets { points, data: 0, ranks: Some(Ranks::of(&bitmap)), codes: CodeOffsets::default() }))
+}
+
 /// Decodes the points `range` only: `out[i]` is the value of point `range.start + i`.
 ///
 /// Fixed-width codes are reached by arithmetic. CCSDS and complex packing begin at the nearest of `offsets` (from

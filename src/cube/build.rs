@@ -8,7 +8,7 @@ use crate::grib::grid::{Grid, GridShape};
 use crate::grib::key::FieldKey;
 use crate::selection::Selection;
 
-use super::layout::{Group, Layout, Level, LevelChoice, Product, Selector, Variable};
+use super::layout::{CycleSteps, Group, Layout, Level, LevelChoice, Product, Selector, Variable};
 use super::name::{self, Window};
 use super::select;
 
@@ -29,11 +29,17 @@ pub struct LayoutOptions {
     pub times: Option<Vec<i64>>,
     /// Steps in seconds.
     pub steps: Option<Vec<i64>>,
+    /// The steps of cycles that start at certain hours.
+    pub cycles: Vec<CycleSteps>,
     pub members: Option<Vec<u32>>,
+    /// MARS stream and type (`oper/fc`) of deterministic fields that are the control, member 0.
+    pub control: Option<String>,
     /// Only fields of this selection become part of the cube.
     pub select: Option<Selection>,
     /// The group of the home product; the root group otherwise.
     pub group: Option<String>,
+    /// The home product, when it is not that of the first sample: a cube that grows keeps its own.
+    pub home: Option<Product>,
     /// Types of level that get a dimension even with one level.
     pub level_dimensions: Vec<String>,
 }
@@ -76,7 +82,7 @@ pub fn build(samples: &[SampleField], options: &LayoutOptions) -> Result<Layout>
             "give GRIB files or index sidecars with the fields, or widen --select",
         ));
     };
-    let home = Product::of(&first.key);
+    let home = options.home.clone().unwrap_or_else(|| Product::of(&first.key));
     let home_group = options.group.clone().unwrap_or_default();
     check_group_name(&home_group)?;
 
@@ -86,7 +92,8 @@ pub fn build(samples: &[SampleField], options: &LayoutOptions) -> Result<Layout>
         parts.entry(path).or_default().push(sample);
     }
     let select = options.select.as_ref().map(ToString::to_string);
-    let mut layout = Layout { home: Some(home), home_group, select, groups: BTreeMap::new() };
+    let control = options.control.clone();
+    let mut layout = Layout { home: Some(home), home_group, select, control, groups: BTreeMap::new() };
     for (path, fields) in parts {
         let group = build_group(&path, &fields, options)?;
         layout.groups.insert(path, group);
@@ -108,10 +115,12 @@ fn build_group(path: &str, fields: &[&SampleField], options: &LayoutOptions) -> 
         Some(times) => times.iter().copied().collect(),
         None => fields.iter().filter_map(|f| f.key.time).collect(),
     };
-    let steps: BTreeSet<i64> = match &options.steps {
+    let mut steps: BTreeSet<i64> = match &options.steps {
         Some(steps) => steps.iter().copied().collect(),
-        None => sampled_steps.clone(),
+        None if options.cycles.is_empty() => sampled_steps.clone(),
+        None => BTreeSet::new(),
     };
+    steps.extend(options.cycles.iter().flat_map(|cycle| &cycle.steps));
     let members: BTreeSet<u32> = match &options.members {
         Some(members) => members.iter().copied().collect(),
         None => fields.iter().filter_map(|f| f.key.number).collect(),
@@ -138,6 +147,7 @@ fn build_group(path: &str, fields: &[&SampleField], options: &LayoutOptions) -> 
         product: Product::of(&first.key),
         times: times.into_iter().collect(),
         steps,
+        cycles: if options.cycles.is_empty() { sampled_cycles(fields) } else { options.cycles.clone() },
         members: members.into_iter().collect(),
         levels,
         variables,
@@ -146,6 +156,25 @@ fn build_group(path: &str, fields: &[&SampleField], options: &LayoutOptions) -> 
         grid_dimensions,
         grid: Some((*first.grid).clone()),
     })
+}
+
+/// The steps of each hour of the day, where the samples show cycles of several hours with different steps.
+fn sampled_cycles(fields: &[&SampleField]) -> Vec<CycleSteps> {
+    let mut by_hour: BTreeMap<u8, BTreeSet<i64>> = BTreeMap::new();
+    for key in fields.iter().map(|f| &f.key) {
+        if let Some(time) = key.time {
+            by_hour.entry((time.rem_euclid(86_400) / 3600) as u8).or_default().insert(key.step);
+        }
+    }
+    let mut cycles: Vec<CycleSteps> = Vec::new();
+    for (hour, steps) in by_hour {
+        let steps: Vec<i64> = steps.into_iter().collect();
+        match cycles.iter_mut().find(|cycle| cycle.steps == steps) {
+            Some(cycle) => cycle.hours.push(hour),
+            None => cycles.push(CycleSteps { hours: vec![hour], steps }),
+        }
+    }
+    if cycles.len() > 1 { cycles } else { Vec::new() }
 }
 
 pub(crate) fn grid_layout(grid: &Grid) -> (Vec<u64>, Vec<String>) {
@@ -294,6 +323,7 @@ impl SeenVariable {
             number: self.number,
             steps_not_expected,
             levels_not_expected,
+            expected_since: None,
             short_name: key.short_name().into_owned(),
             cf_name: key.names.map_or("", |n| n.cf_name).to_string(),
             name: key.names.map_or("", |n| n.name).to_string(),

@@ -119,6 +119,9 @@ pub struct Variable {
     /// Levels of the dimension on which the product has no such field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels_not_expected: Vec<Level>,
+    /// The first reference time that has such fields, for a variable that was added to a cube.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_since: Option<i64>,
     /// The names as they were when the layout was made: for attributes and reports.
     pub short_name: String,
     pub cf_name: String,
@@ -127,13 +130,25 @@ pub struct Variable {
     pub param_id: u32,
 }
 
+/// The steps of the cycles that start at some hours of the day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CycleSteps {
+    /// Hours of the day, UTC.
+    pub hours: Vec<u8>,
+    /// Seconds after the reference time, ascending.
+    pub steps: Vec<i64>,
+}
+
 /// A group: one product, its dimensions and variables.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     pub product: Product,
     pub times: Vec<i64>,
-    /// Seconds after the reference time, ascending.
+    /// Seconds after the reference time; ascending, but for steps that were added later.
     pub steps: Vec<i64>,
+    /// Which of the steps a cycle has, by its hour; every cycle has all where there is none.
+    pub cycles: Vec<CycleSteps>,
     pub members: Vec<u32>,
     /// The dimension of each type of level that has one.
     pub levels: BTreeMap<String, Vec<Level>>,
@@ -153,6 +168,8 @@ pub struct Layout {
     pub home_group: String,
     /// The selection that the cube was made with: other fields are left out without a complaint.
     pub select: Option<String>,
+    /// MARS stream and type (`oper/fc`) of deterministic fields that fill member 0.
+    pub control: Option<String>,
     pub groups: BTreeMap<String, Group>,
 }
 
@@ -175,6 +192,8 @@ pub struct StoredGroup {
     /// Levels as exact decimals; the coordinate arrays hold the same as float64.
     #[serde(default)]
     pub levels: BTreeMap<String, Vec<Level>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cycles: Vec<CycleSteps>,
 }
 
 /// What is stored under the key `gribchunk` of the root group's attributes, beside its own [`StoredGroup`] if it has one.
@@ -186,6 +205,8 @@ pub struct StoredRoot {
     pub home_group: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
     /// Paths of all groups that hold a product.
     pub groups: Vec<String>,
 }
@@ -226,8 +247,9 @@ impl Group {
 
     /// Whether a run fills this slot; indices over the non-spatial dimensions.
     pub fn is_expected(&self, variable: &Variable, slot: &[u32]) -> bool {
-        let step = slot.get(1).and_then(|&i| self.steps.get(i as usize));
-        if step.is_none_or(|step| variable.steps_not_expected.binary_search(step).is_ok()) {
+        let at = |values: &[i64], axis: usize| slot.get(axis).and_then(|&i| values.get(i as usize)).copied();
+        let (Some(time), Some(step)) = (at(&self.times, 0), at(&self.steps, 1)) else { return false };
+        if !self.has_step(variable, time, step) {
             return false;
         }
         if variable.levels_not_expected.is_empty() {
@@ -237,9 +259,17 @@ impl Group {
         level.is_none_or(|level| !variable.levels_not_expected.contains(level))
     }
 
-    /// How many slots of a variable a run of `times` times fills.
+    /// Whether the cycle of a reference time has a variable's fields at a step.
+    fn has_step(&self, variable: &Variable, time: i64, step: i64) -> bool {
+        let hour = time.rem_euclid(86_400) / 3600;
+        let cycle = self.cycles.iter().find(|cycle| cycle.hours.iter().any(|&h| i64::from(h) == hour));
+        variable.expected_since.is_none_or(|since| time >= since)
+            && cycle.is_none_or(|cycle| cycle.steps.binary_search(&step).is_ok())
+            && !variable.steps_not_expected.contains(&step)
+    }
+
+    /// How many slots of a variable the runs of all times fill.
     pub fn expected_slots(&self, variable: &Variable) -> u64 {
-        let steps = self.steps.iter().filter(|s| variable.steps_not_expected.binary_search(s).is_err()).count() as u64;
         let members = if variable.number { self.members.len() as u64 } else { 1 };
         let levels = match variable.selector.level {
             LevelChoice::Dimension => {
@@ -248,6 +278,7 @@ impl Group {
             }
             _ => 1,
         };
-        self.times.len() as u64 * steps * members * levels
+        let steps = |time: i64| self.steps.iter().filter(|&&step| self.has_step(variable, time, step)).count() as u64;
+        self.times.iter().map(|&time| steps(time)).sum::<u64>() * members * levels
     }
 }

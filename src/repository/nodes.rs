@@ -39,7 +39,13 @@ pub async fn node(session: &Session, path: &str) -> Result<Option<(NodeSnapshot,
 pub async fn read_layout(session: &Session) -> Result<Layout> {
     let Some((_, root_json)) = node(session, "").await? else { return Ok(Layout::default()) };
     let Some(root) = metadata::stored_root(&root_json)? else { return Ok(Layout::default()) };
-    let mut layout = Layout { home: Some(root.home), home_group: root.home_group, select: root.select, groups: BTreeMap::new() };
+    let mut layout = Layout {
+        home: Some(root.home),
+        home_group: root.home_group,
+        select: root.select,
+        control: root.control,
+        groups: BTreeMap::new(),
+    };
     for path in root.groups {
         let missing = || Error::Layout { group: path.clone(), reason: "the layout names it, but it is not there".into() };
         let (_, json) = node(session, &path).await?.ok_or_else(missing)?;
@@ -54,6 +60,7 @@ pub async fn read_layout(session: &Session) -> Result<Layout> {
             product: stored.product,
             times,
             steps,
+            cycles: stored.cycles,
             members: members.into_iter().filter_map(|m| u32::try_from(m).ok()).collect(),
             levels: stored.levels,
             variables: stored.variables,

@@ -41,7 +41,9 @@ async fn run(arguments: Arguments) -> gribchunk::Result<Outcome> {
         Command::Demo { directory } => demo::demo(directory, json).await,
         Command::Scan { sources, values } => inspect::scan(&sources, values, json),
         Command::Init(init) => write::init(init, options, json).await,
-        Command::Allocate { repository, times } => write::allocate(&repository, times.as_deref(), options, json).await,
+        Command::Allocate { repository, sources, times } => {
+            write::allocate(&repository, &sources, times.as_deref(), options, json).await
+        }
         Command::Ingest(ingest) => write::ingest(ingest, options, json).await,
         Command::Materialise { repository, select, batch } => {
             write::materialise(&repository, select.as_deref(), batch, options, json).await

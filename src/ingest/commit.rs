@@ -16,8 +16,9 @@ use crate::source::{self, SourceFile};
 
 use super::materialise::{Decoded, decode_and_encode};
 use super::place::{PlacedField, Placement, place};
+use super::references::{self, Input, Inputs};
 use super::report::{FileReport, IngestReport};
-use super::scan::{ScannedFile, scan_file};
+use super::scan::ScannedFile;
 
 /// References in one commit: Icechunk takes more, but one commit should stay below a second.
 const REFERENCES_PER_COMMIT: usize = 1_000_000;
@@ -77,16 +78,18 @@ pub async fn ingest(
     options: &IngestOptions,
     mut done: impl FnMut(&FileReport),
 ) -> Result<IngestReport> {
-    let files = source::expand(sources)?;
+    let Inputs { files, lists } = references::expand(sources, repository.access())?;
     add_sources(repository, &files).await?;
     let mut report = IngestReport::default();
+    lists.iter().for_each(&mut done);
+    report.files.extend(lists);
     let mut batch = Vec::new();
     let mut references = 0;
     let mut files = files.into_iter().peekable();
     while let Some(file) = files.next() {
-        let scanned = scan_file(&file);
+        let scanned = file.scan();
         references += scanned.as_ref().map_or(0, |s| s.fields.len());
-        batch.push((file, scanned));
+        batch.push((file.file, scanned));
         if options.commit_each || references >= REFERENCES_PER_COMMIT || files.peek().is_none() {
             let (files, snapshot) = commit_batch(repository, &std::mem::take(&mut batch), options).await?;
             files.iter().for_each(&mut done);
@@ -99,11 +102,11 @@ pub async fn ingest(
 }
 
 /// The directories of the files become sources: the deepest common one of those that share a parent.
-async fn add_sources(repository: &Repository, files: &[SourceFile]) -> Result<()> {
+async fn add_sources(repository: &Repository, files: &[Input]) -> Result<()> {
     let mut common: Option<std::path::PathBuf> = None;
     let mut directories: HashSet<&Path> = HashSet::new();
     for file in files {
-        directories.extend(file.path.parent());
+        directories.extend(file.file.path.parent());
     }
     for directory in &directories {
         common = Some(match common {
@@ -273,7 +276,7 @@ impl BatchWriter<'_> {
         scanned: &ScannedFile,
     ) -> Result<(FileReport, Option<(FileRecord, Option<i64>)>)> {
         let first_time = scanned.first_time();
-        let known = transaction.file_record(&scanned.url, first_time).await?;
+        let known = transaction.file_record(&scanned.record_url(), first_time).await?;
         let known = known.filter(|k| k.size == scanned.fingerprint.size && k.mtime_ns == scanned.fingerprint.mtime_ns);
         let layout = transaction.layout().clone();
         let Placement { mut placed, mut report } = place(&layout, scanned, self.options.materialise.as_ref())?;
@@ -308,7 +311,7 @@ impl BatchWriter<'_> {
         report.placed = filled.len() as u64;
         let earlier = known.as_ref().map_or(0, |k| k.placed);
         let record = FileRecord {
-            url: scanned.url.clone(),
+            url: scanned.record_url(),
             size: scanned.fingerprint.size,
             mtime_ns: scanned.fingerprint.mtime_ns,
             placed: report.placed + earlier,

@@ -12,11 +12,12 @@ use crate::error::{Error, Result};
 use crate::grib::grid::Grid;
 use crate::grib::key::GridDigest;
 use crate::grib::sections;
-use crate::repository::{Conflict, Repository};
+use crate::repository::{Access, Conflict, Repository};
 use crate::selection::Selection;
-use crate::source::{self, LocalFile, SourceFile};
+use crate::source::{LocalFile, SourceFile};
 
-use super::scan::{ScannedFile, scan_file};
+use super::references::{self, Inputs};
+use super::scan::ScannedFile;
 
 /// How often a metadata change is done again when other writers were faster.
 const ATTEMPTS: usize = 20;
@@ -25,12 +26,22 @@ const ATTEMPTS: usize = 20;
 ///
 /// Unreadable files and fields are left out; they come back when they are ingested. Returns what was left out too.
 pub fn sample(sources: &[String]) -> Result<(Vec<SampleField>, Vec<String>)> {
-    let files = source::expand(sources)?;
+    sample_allowed(sources, &[])
+}
+
+/// As [`sample`], with prefixes that the references of other repositories among the sources may lead to.
+pub fn sample_allowed(sources: &[String], allow: &[String]) -> Result<(Vec<SampleField>, Vec<String>)> {
+    let Inputs { files, lists } = references::expand(sources, &Access::load(None, allow)?)?;
     let mut grids: HashMap<GridDigest, Arc<Grid>> = HashMap::new();
     let mut samples = Vec::new();
     let mut left_out = Vec::new();
-    for file in files {
-        let scanned = match scan_file(&file) {
+    for list in &lists {
+        left_out.extend(list.error.clone());
+        left_out.extend(list.refused.iter().map(|r| format!("{} {}: {}", list.url, r.field, r.reason)));
+    }
+    for input in files {
+        let file = &input.file;
+        let scanned = match input.scan() {
             Ok(scanned) => scanned,
             Err(error) => {
                 left_out.push(error.to_string());
@@ -42,7 +53,7 @@ pub fn sample(sources: &[String]) -> Result<(Vec<SampleField>, Vec<String>)> {
             let place = || format!("{} at byte {}", scanned.url, field.offset);
             let grid = match grids.get(&field.key.grid) {
                 Some(grid) => Arc::clone(grid),
-                None => match read_grid(&scanned, &file, field.offset, field.length, field.submessage) {
+                None => match read_grid(&scanned, file, field.offset, field.length, field.submessage) {
                     Ok(grid) => {
                         let grid = Arc::new(grid);
                         grids.insert(field.key.grid, Arc::clone(&grid));

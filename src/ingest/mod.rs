@@ -4,11 +4,12 @@ mod commit;
 mod init;
 mod materialise;
 mod place;
+pub mod references;
 mod report;
 mod scan;
 
 pub use commit::{IngestOptions, NewTimes, ingest};
-pub use init::{allocate, allocate_from, init, sample};
+pub use init::{allocate, allocate_from, init, sample, sample_allowed};
 pub use materialise::{MaterialiseOptions, MaterialiseReport, materialise};
 pub use report::{FileReport, IngestReport};
 pub use scan::{ScannedField, ScannedFile, scan_file};

@@ -10,6 +10,9 @@ use crate::repository::ledger::RefusedField;
 pub struct FileReport {
     pub url: String,
     pub size: u64,
+    /// For a list of references (kerchunk, tables of key and value, another repository): how many it holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub references: Option<u64>,
     /// Fields found.
     pub fields: u64,
     /// Fields that have their slots now.

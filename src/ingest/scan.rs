@@ -39,12 +39,22 @@ pub struct ScannedFile {
     /// Messages and index lines that gave no field.
     pub refused: Vec<RefusedField>,
     pub warnings: Vec<String>,
+    /// Names the messages that were asked for, when they are not all of the file's: other ones may be ingested later.
+    pub subset: Option<String>,
 }
 
 impl ScannedFile {
     /// The first reference time: where the ledger keeps the file's record.
     pub fn first_time(&self) -> Option<i64> {
         self.fields.iter().filter_map(|f| f.key.time).min()
+    }
+
+    /// What the ledger knows the file by.
+    pub fn record_url(&self) -> String {
+        match &self.subset {
+            None => self.url.clone(),
+            Some(subset) => format!("{}#references={subset}", self.url),
+        }
     }
 
     /// The file's URL with what it is now in the fragment.
@@ -59,14 +69,7 @@ impl ScannedFile {
 /// When nothing of the file can be read. Everything smaller is in [`ScannedFile::refused`].
 pub fn scan_file(source: &SourceFile) -> Result<ScannedFile> {
     let file = LocalFile::open(&source.path)?;
-    let mut scanned = ScannedFile {
-        url: url_of(&source.path)?,
-        source: source.clone(),
-        fingerprint: file.fingerprint(),
-        fields: Vec::new(),
-        refused: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let mut scanned = empty_scan(source, &file)?;
     if file.size() == 0 {
         return Err(Error::Source {
             location: scanned.url,
@@ -90,6 +93,18 @@ pub fn scan_file(source: &SourceFile) -> Result<ScannedFile> {
         return Err(Error::Source { location: scanned.url, reason: "no GRIB message in it".into() });
     }
     Ok(scanned)
+}
+
+pub(super) fn empty_scan(source: &SourceFile, file: &LocalFile) -> Result<ScannedFile> {
+    Ok(ScannedFile {
+        url: url_of(&source.path)?,
+        source: source.clone(),
+        fingerprint: file.fingerprint(),
+        fields: Vec::new(),
+        refused: Vec::new(),
+        warnings: Vec::new(),
+        subset: None,
+    })
 }
 
 fn scan_messages(file: &LocalFile, scanned: &mut ScannedFile) -> Result<()> {

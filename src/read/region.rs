@@ -169,7 +169,7 @@ impl Snapshot {
         Ok(match self.payload(info, index).await? {
             None => Source::Missing,
             Some(ChunkPayload::Virtual(reference)) => {
-                Source::Virtual { location: self.resolved(&reference)?, reference }
+                Source::Virtual { location: self.location_of(&reference)?, reference }
             }
             Some(payload) => Source::Stored(self.stored_bytes(info, index, &payload).await?),
         })

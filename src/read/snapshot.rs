@@ -150,7 +150,7 @@ impl Snapshot {
     pub(crate) fn state_of(&self, payload: &ChunkPayload) -> Result<ChunkState> {
         Ok(match payload {
             ChunkPayload::Virtual(reference) => {
-                let location = self.resolved(reference)?;
+                let location = self.location_of(reference)?;
                 let (url, fingerprint) = fetch::parse_location(&location);
                 let verified = fingerprint.is_some()
                     || matches!(reference.checksum, Some(icechunk::format::manifest::Checksum::LastModified(_)));
@@ -167,7 +167,7 @@ impl Snapshot {
         match self.payload(&info, index).await? {
             None => Ok(None),
             Some(ChunkPayload::Virtual(reference)) => {
-                let location = self.resolved(&reference)?;
+                let location = self.location_of(&reference)?;
                 let bytes = blocking(|| self.shared.fetch(&location, &reference))?;
                 if let Some(slot) = self.slot(&info, index) {
                     self.shared.field_of_slot(&slot, &location, &bytes)?;
@@ -206,7 +206,7 @@ impl Snapshot {
     }
 
     /// The location of a reference with `vcc://` resolved by the repository's containers.
-    pub(super) fn resolved(&self, reference: &VirtualChunkRef) -> Result<String> {
+    pub(crate) fn location_of(&self, reference: &VirtualChunkRef) -> Result<String> {
         let location = reference.location.url();
         self.shared
             .session

@@ -24,7 +24,7 @@ pub async fn init(arguments: Init, options: OpenOptions, json: bool) -> Result<O
             remedy: "give GRIB files or directories that show what the cube will hold, such as yesterday's run".into(),
         });
     }
-    let (mut samples, left_out) = gribchunk::sample(&arguments.sources)?;
+    let (mut samples, left_out) = gribchunk::ingest::sample_allowed(&arguments.sources, &options.allow)?;
     if let Some(file) = &arguments.layout {
         keep_variables(&mut samples, file)?;
     }
@@ -159,11 +159,12 @@ pub async fn allocate(
         });
     }
     let times = new.map(times).transpose()?;
+    let allow = options.allow.clone();
     let repository = Repository::open(path, options).await?;
     let (extension, snapshot) = if sources.is_empty() {
         gribchunk::allocate(&repository, &times.unwrap_or_default()).await?
     } else {
-        let (samples, left_out) = gribchunk::sample(sources)?;
+        let (samples, left_out) = gribchunk::ingest::sample_allowed(sources, &allow)?;
         for reason in &left_out {
             eprintln!("gribchunk: left out: {reason}");
         }
@@ -196,7 +197,7 @@ pub async fn ingest(arguments: Ingest, options: OpenOptions, json: bool) -> Resu
     let materialise = arguments.materialise.as_deref().map(Selection::parse).transpose().map_err(selection)?;
     let is_there = arguments.repository.join("repo").exists();
     let repository = if arguments.create && !is_there {
-        let (samples, left_out) = gribchunk::sample(&arguments.sources)?;
+        let (samples, left_out) = gribchunk::ingest::sample_allowed(&arguments.sources, &options.allow)?;
         let repository = Repository::create(&arguments.repository, options).await?;
         if json {
             gribchunk::init(&repository, &samples, &LayoutOptions::default()).await?;
@@ -219,7 +220,8 @@ pub async fn ingest(arguments: Ingest, options: OpenOptions, json: bool) -> Resu
         NewTimes::Allocate => gribchunk::NewTimes::Allocate,
         NewTimes::Refuse => gribchunk::NewTimes::Refuse,
     };
-    let files = gribchunk::source::expand(&arguments.sources)?.len();
+    // A list of references is more than one file; the bar does not need to know before it is read.
+    let files = gribchunk::source::expand(&arguments.sources).map_or(arguments.sources.len(), |files| files.len());
     let bar = progress(files as u64, json);
     let report = gribchunk::ingest(&repository, &arguments.sources, &ingest_options, |file| {
         bar.inc(1);
@@ -274,14 +276,17 @@ fn print_file(file: &FileReport) {
     note(file.duplicates, "identical duplicates");
     note(file.refused.len() as u64, "refused");
     let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
-    if file.unchanged {
+    if let Some(references) = file.references {
+        println!("{name}: {references} references{notes}");
+    } else if file.unchanged {
         println!("{name}: unchanged{notes}");
     } else {
         println!("{name}: {} fields{notes}", file.placed);
     }
     for refused in file.refused.iter().take(PRINTED) {
         let field = if refused.field.is_empty() { String::new() } else { format!("{}: ", refused.field) };
-        eprintln!("gribchunk: {name} at byte {}: {field}{}", refused.offset, refused.reason);
+        let place = if file.references.is_some() { String::new() } else { format!(" at byte {}", refused.offset) };
+        eprintln!("gribchunk: {name}{place}: {field}{}", refused.reason);
     }
     if file.refused.len() > PRINTED {
         eprintln!("gribchunk: {name}: {} more, see `gribchunk coverage --failed`", file.refused.len() - PRINTED);

@@ -116,7 +116,7 @@ fn looks_like_grib(path: &Path) -> bool {
     if GRIB_SUFFIXES.contains(&suffix.as_str()) {
         return true;
     }
-    if ["index", "idx", "inv", "json", "txt", "md", "py"].contains(&suffix.as_str()) {
+    if ["index", "idx", "inv", "json", "txt", "md", "py", "par", "parq", "parquet"].contains(&suffix.as_str()) {
         return false;
     }
     let mut head = Vec::new();

@@ -52,7 +52,9 @@ fn pairs(table: &Table, keys: &str, values: &str, collector: &mut Collector) -> 
             (true, "refs") => {
                 let pairs = python_literal::dictionary(&value)
                     .or_else(|reason| json_pairs(&value).ok_or(reason))
-                    .map_err(|reason| ReferencesError::NotReferences(format!("a table whose `refs` is no dictionary: {reason}")))?;
+                    .map_err(|reason| {
+                        ReferencesError::NotReferences(format!("a table whose `refs` is no dictionary: {reason}"))
+                    })?;
                 for (key, value) in pairs {
                     collector.value(&key, value)?;
                 }
@@ -103,7 +105,9 @@ fn index_table(table: &Table, collector: &mut Collector) -> Result<(), Reference
         let key = format!("{}/{row}", if parts.is_empty() { "row".to_string() } else { parts.join("/") });
         let place = url.as_deref().and_then(|url| std::str::from_utf8(url).ok());
         match (place, offset.map(u64::try_from), length.map(u64::try_from)) {
-            (Some(url), Some(Ok(offset)), Some(Ok(length @ 1..))) => collector.reference(&key, url, offset, Some(length))?,
+            (Some(url), Some(Ok(offset)), Some(Ok(length @ 1..))) => {
+                collector.reference(&key, url, offset, Some(length))?
+            }
             (None, ..) => collector.problem(&key, "no place: a row whose value is inline"),
             _ => collector.problem(&key, "offset and length are not bytes of a message"),
         }

@@ -108,7 +108,9 @@ fn one_file(
         };
         let place = (std::str::from_utf8(&path), u64::try_from(offset.unwrap_or(0)), u64::try_from(size.unwrap_or(0)));
         match place {
-            (Ok(path), Ok(offset), Ok(size)) => collector.reference(&key(), path, offset, (size > 0).then_some(size))?,
+            (Ok(path), Ok(offset), Ok(size)) => {
+                collector.reference(&key(), path, offset, (size > 0).then_some(size))?
+            }
             _ => collector.problem(&key(), "a path that is not UTF-8, or a negative offset or size"),
         }
     }
@@ -116,7 +118,8 @@ fn one_file(
 }
 
 fn chunk_grid(metadata: &Value) -> Option<Vec<u64>> {
-    let numbers = |name: &str| -> Option<Vec<u64>> { metadata.get(name)?.as_array()?.iter().map(Value::as_u64).collect() };
+    let numbers =
+        |name: &str| -> Option<Vec<u64>> { metadata.get(name)?.as_array()?.iter().map(Value::as_u64).collect() };
     let (shape, chunks) = (numbers("shape")?, numbers("chunks")?);
     if shape.len() != chunks.len() || chunks.contains(&0) {
         return None;

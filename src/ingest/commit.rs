@@ -104,9 +104,15 @@ pub async fn ingest(
 /// The directories of the files become sources: the deepest common one of those that share a parent.
 async fn add_sources(repository: &Repository, files: &[Input]) -> Result<()> {
     let mut common: Option<std::path::PathBuf> = None;
-    let mut directories: HashSet<&Path> = HashSet::new();
+    let (mut directories, mut referred_to): (HashSet<&Path>, HashSet<&Path>) = Default::default();
     for file in files {
-        directories.extend(file.file.path.parent());
+        let directory = file.file.path.parent();
+        // Where a list leads, its directory alone becomes a source: the list was not written by this user.
+        if file.is_referred_to() { referred_to.extend(directory) } else { directories.extend(directory) }
+    }
+    referred_to.retain(|directory| !directories.contains(directory));
+    for directory in referred_to {
+        repository.add_source(directory).await?;
     }
     for directory in &directories {
         common = Some(match common {

@@ -35,6 +35,11 @@ pub struct Input {
 }
 
 impl Input {
+    /// Whether a list of references named the file, rather than the user.
+    pub fn is_referred_to(&self) -> bool {
+        self.wanted.is_some()
+    }
+
     /// The fields of the file, or those of its messages that were asked for.
     ///
     /// # Errors
@@ -273,7 +278,9 @@ fn step_gaps(list: &ReferenceList) -> Vec<String> {
     steps.sort_unstable();
     steps.dedup();
     let gaps = steps.windows(4).filter_map(|window| match window {
-        [a, b, c, d] if c - b > b - a && c - b > d - c => Some(format!("no step between {b} and {c} hours: was one dropped?")),
+        [a, b, c, d] if c - b > b - a && c - b > d - c => {
+            Some(format!("no step between {b} and {c} hours: was one dropped?"))
+        }
         _ => None,
     });
     gaps.collect()

@@ -97,7 +97,8 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Init {
     pub repository: PathBuf,
-    /// Samples: GRIB files, directories, globs; index sidecars are used where they are.
+    /// Samples: GRIB files, directories, globs; index sidecars are used where they are. Lists of references (kerchunk JSON and
+    /// parquet, tables of key and value) and other Icechunk repositories stand for the messages that they refer to.
     pub sources: Vec<String>,
     /// Reference times of the cube, instead of those of the samples: 2026112100,2026112106
     #[arg(long)]
@@ -129,6 +130,7 @@ pub struct Init {
 #[derive(Debug, Args)]
 pub struct Ingest {
     pub repository: PathBuf,
+    /// GRIB files, directories, globs, lists of references or other repositories, as for `init`.
     #[arg(required = true)]
     pub sources: Vec<String>,
     /// Make the repository from the same files if it is not there.

@@ -68,13 +68,7 @@ impl Collector {
     }
 
     /// A reference.
-    pub fn reference(
-        &mut self,
-        key: &str,
-        url: &str,
-        offset: u64,
-        length: Option<u64>,
-    ) -> Result<(), ReferencesError> {
+    pub fn reference(&mut self, key: &str, url: &str, offset: u64, length: Option<u64>) -> Result<(), ReferencesError> {
         if url.is_empty() {
             self.problem(key, "an empty URL");
             return Ok(());
@@ -140,7 +134,9 @@ impl Collector {
             self.more_problems += 1;
             return;
         }
-        self.list.problems.push(ReferenceProblem { key: format!("{}{}", self.prefix, excerpt(key)), reason: reason.into() });
+        self.list
+            .problems
+            .push(ReferenceProblem { key: format!("{}{}", self.prefix, excerpt(key)), reason: reason.into() });
     }
 
     /// Chunks of an array that are left out, for a reason known to the caller.
@@ -288,7 +284,8 @@ pub(super) fn split_key(key: &str) -> (&str, &str) {
     // `t/0/0/1`: all trailing numbers are the chunk's; `0.0.0` and names of metadata are one part.
     loop {
         let (parent, name) = array.rsplit_once('/').unwrap_or(("", array));
-        let is_index = !name.is_empty() && name.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+        let is_index = !name.is_empty()
+            && name.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
         let is_metadata = array.len() == key.len() && (name.starts_with('.') || name == "zarr.json");
         if !(is_index || is_metadata) || array.is_empty() {
             break;
@@ -326,7 +323,9 @@ fn inline_bytes(text: String) -> Vec<u8> {
     match decoded {
         Some(Ok(bytes)) => bytes,
         // Python writes bytes as one character each.
-        _ if text.chars().all(|c| (c as u32) < 256) && !text.is_ascii() => text.chars().map(|c| c as u32 as u8).collect(),
+        _ if text.chars().all(|c| (c as u32) < 256) && !text.is_ascii() => {
+            text.chars().map(|c| c as u32 as u8).collect()
+        }
         _ => text.into_bytes(),
     }
 }
@@ -334,9 +333,9 @@ fn inline_bytes(text: String) -> Vec<u8> {
 /// A number, or one in a text, as templates give it.
 fn whole_number(value: &Value) -> Option<u64> {
     match value {
-        Value::Number(number) => {
-            number.as_u64().or_else(|| number.as_f64().filter(|f| f.fract() == 0.0 && (0.0..9e15).contains(f)).map(|f| f as u64))
-        }
+        Value::Number(number) => number
+            .as_u64()
+            .or_else(|| number.as_f64().filter(|f| f.fract() == 0.0 && (0.0..9e15).contains(f)).map(|f| f as u64)),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     }

@@ -73,7 +73,8 @@ impl Table {
                 let reader = group.get_column_reader(position).map_err(unreadable)?;
                 match (reader, &mut column) {
                     (ColumnReader::ByteArrayColumnReader(reader), Column::Bytes(values)) => {
-                        read::<ByteArrayType, _>(reader, wanted, values, |v| v.data().to_vec().into()).map_err(unreadable)?;
+                        read::<ByteArrayType, _>(reader, wanted, values, |v| v.data().to_vec().into())
+                            .map_err(unreadable)?;
                     }
                     (ColumnReader::Int64ColumnReader(reader), Column::Integers(values)) => {
                         read::<Int64Type, _>(reader, wanted, values, |v| *v).map_err(unreadable)?;

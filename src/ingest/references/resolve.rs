@@ -131,7 +131,10 @@ impl<'a> Resolver<'a> {
             note(&self.with_suffix, "lack .grib2, which was added"),
             note(&self.hour_differs, "have another run hour in the file's name than in the folder's"),
             note(&self.other_hour, "have the wrong run hour in the file's name; the folder's was taken"),
-            note(&self.changed, "lead to files that changed after those references were made; they were read as they are now"),
+            note(
+                &self.changed,
+                "lead to files that changed after those references were made; they were read as they are now",
+            ),
             note(&self.elsewhere, "lead out of the list's own directory"),
         ]
         .into_iter()

@@ -239,7 +239,9 @@ impl LabelCheck {
         let mut warnings: Vec<String> = self
             .differences
             .into_iter()
-            .map(|(kind, (count, first))| format!("{count} labels wrong ({kind}), the messages win; the first: {first}"))
+            .map(|(kind, (count, first))| {
+                format!("{count} labels wrong ({kind}), the messages win; the first: {first}")
+            })
             .collect();
         let (count, first) = self.lost_levels;
         if count > 0 {

@@ -25,7 +25,7 @@ pub use location::{Location, RemoteUrl, Scheme};
 pub use options::RemoteOptions;
 pub use pattern::PatternValues;
 pub use reader::Reader;
-pub(crate) use reader::{HEADER_GAP, MESSAGE_GAP};
+pub(crate) use reader::{HEADER_GAP, MESSAGE_GAP, RemoteRanges};
 pub use remote::{Condition, ObjectInfo, Remembered, Remote};
 
 use crate::error::{Error, Result};
@@ -68,7 +68,8 @@ pub struct Expanded {
 
 /// The names that GRIB files end in.
 const GRIB_SUFFIXES: &[&str] = &["grib", "grib2", "grib1", "grb", "grb2", "grb1", "gb2", "gb1"];
-const OTHER_SUFFIXES: &[&str] = &["index", "idx", "inv", "json", "txt", "md", "py", "parquet", "html", "sha256", "md5"];
+const OTHER_SUFFIXES: &[&str] =
+    &["index", "idx", "inv", "json", "txt", "md", "py", "par", "parq", "parquet", "html", "sha256", "md5"];
 /// A list on standard input has at most so many bytes.
 const LONGEST_LIST: u64 = 256 << 20;
 
@@ -97,6 +98,11 @@ pub async fn find(arguments: &[String], remote: &Remote, values: &PatternValues)
         expanded.not_there.extend(not_there);
     }
     Ok(expanded)
+}
+
+/// A local file that is there, with the sidecar beside it.
+pub(crate) fn local_file(path: &Path) -> Result<SourceFile> {
+    local::with_sidecar(path)
 }
 
 async fn expand_one(argument: &str, remote: &Remote, values: &PatternValues) -> Result<Expanded> {

@@ -21,8 +21,12 @@
 mod agreement;
 mod ecmwf;
 mod field_key;
+mod gik;
+mod kerchunk;
+mod kerchunk_parquet;
 mod keys;
 mod ranges;
+pub mod references;
 mod sidecar;
 #[cfg(test)]
 mod tests;
@@ -30,7 +34,9 @@ mod time;
 mod wgrib2;
 
 pub use field_key::{Disagreement, GroupKey};
+pub use kerchunk_parquet::parse_lazy_references;
 pub use keys::{Keys, LineText, Product, StepKind, UnknownParameter};
+pub use references::{Reference, ReferenceList, ReferencesError, parse_references};
 pub use sidecar::{grib_of_sidecar, sidecar_candidates};
 
 /// What kind of index a file is.

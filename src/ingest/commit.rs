@@ -1,6 +1,6 @@
 //! Placed fields -> references and stored chunks -> one commit for whole files.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt};
@@ -13,12 +13,13 @@ use crate::read::Fingerprint;
 use crate::repository::ledger::{FileRecord, RefusedField};
 use crate::repository::{Conflict, Repository, Transaction};
 use crate::selection::Selection;
-use crate::source::{self, Location, PatternValues, Remote, RemoteUrl, SourceFile};
+use crate::source::{Location, PatternValues, Remote, RemoteUrl, SourceFile};
 
 use super::materialise::{Decoded, decode_and_encode};
 use super::place::{PlacedField, Placement, place};
+use super::references::{self, Input, Inputs};
 use super::report::{FileReport, IngestReport};
-use super::scan::{ScannedFile, scan_files};
+use super::scan::{ScannedFile, scan_inputs};
 
 /// References in one commit: Icechunk takes more, but one commit should stay below a second.
 const REFERENCES_PER_COMMIT: usize = 1_000_000;
@@ -91,24 +92,26 @@ pub async fn ingest(
     options: &IngestOptions,
     done: impl FnMut(&FileReport),
 ) -> Result<IngestReport> {
-    let values = PatternValues::default();
-    let found = source::find(sources, repository.access().remote(), &values).await?;
-    ingest_files(repository, found.files, options, done).await
+    let inputs = references::find(sources, repository.access(), &PatternValues::default()).await?;
+    ingest_inputs(repository, inputs, options, done).await
 }
 
-/// [`ingest`] for files that were found already.
-pub async fn ingest_files(
+/// [`ingest`] for sources that were found already.
+pub async fn ingest_inputs(
     repository: &Repository,
-    files: Vec<SourceFile>,
+    inputs: Inputs,
     options: &IngestOptions,
     mut done: impl FnMut(&FileReport),
 ) -> Result<IngestReport> {
     let remote = repository.access().remote();
+    let Inputs { files, lists, .. } = inputs;
     add_sources(repository, &files).await?;
     let mut report = IngestReport::default();
+    lists.iter().for_each(&mut done);
+    report.files.extend(lists);
     let mut batch = Vec::new();
     let (mut references, mut left) = (0, files.len());
-    let mut scans = scan_files(files, remote).await;
+    let mut scans = scan_inputs(files, remote).await;
     while let Some((file, scanned)) = scans.next().await {
         let scanned = scanned.and_then(|scanned| verifiable(scanned, options));
         references += scanned.as_ref().map_or(0, |s| s.fields.len());
@@ -140,9 +143,25 @@ fn verifiable(scanned: ScannedFile, options: &IngestOptions) -> Result<ScannedFi
 
 /// The directories of the files become sources: the deepest common one of those that share a parent, and of each bucket or
 /// host.
-async fn add_sources(repository: &Repository, files: &[SourceFile]) -> Result<()> {
+async fn add_sources(repository: &Repository, inputs: &[Input]) -> Result<()> {
+    // Where a list leads, its directory alone becomes a source: the list was not written by this user.
+    let mut places: BTreeSet<RemoteUrl> = BTreeSet::new();
+    let mut directories: HashSet<&Path> = HashSet::new();
+    for input in inputs.iter().filter(|input| input.is_referred_to()) {
+        match &input.file.location {
+            Location::Local(path) => directories.extend(path.parent()),
+            Location::Remote(url) => drop(places.insert(url.parent())),
+        }
+    }
+    for prefix in &places {
+        repository.add_remote_source(prefix).await?;
+    }
+    for directory in directories {
+        repository.add_source(directory).await?;
+    }
+    let files = || inputs.iter().filter(|input| !input.is_referred_to()).map(|input| &input.file);
     let mut buckets: BTreeMap<RemoteUrl, RemoteUrl> = BTreeMap::new();
-    for file in files {
+    for file in files() {
         let Location::Remote(url) = &file.location else { continue };
         let common = buckets.entry(url.root()).or_insert_with(|| url.parent());
         while !common.holds(url) {
@@ -154,7 +173,7 @@ async fn add_sources(repository: &Repository, files: &[SourceFile]) -> Result<()
     }
     let mut common: Option<std::path::PathBuf> = None;
     let mut directories: HashSet<&Path> = HashSet::new();
-    for file in files {
+    for file in files() {
         directories.extend(file.path().and_then(Path::parent));
     }
     for directory in &directories {
@@ -342,7 +361,7 @@ impl BatchWriter<'_> {
         scanned: &ScannedFile,
     ) -> Result<(FileReport, Option<(FileRecord, Option<i64>)>)> {
         let first_time = scanned.first_time();
-        let known = transaction.file_record(&scanned.url, first_time).await?;
+        let known = transaction.file_record(&scanned.record_url(), first_time).await?;
         let known = known.filter(|k| k.is_of(scanned.fingerprint, scanned.etag()));
         let layout = transaction.layout().clone();
         let Placement { mut placed, mut report } =
@@ -378,7 +397,7 @@ impl BatchWriter<'_> {
         report.placed = filled.len() as u64;
         let earlier = known.as_ref().map_or(0, |k| k.placed);
         let record = FileRecord {
-            url: scanned.url.clone(),
+            url: scanned.record_url(),
             size: scanned.fingerprint.size,
             mtime_ns: scanned.fingerprint.mtime_ns,
             etag: scanned.etag().map(String::from),

@@ -13,10 +13,11 @@ use crate::error::{Error, Result};
 use crate::grib::grid::Grid;
 use crate::grib::key::GridDigest;
 use crate::grib::sections;
-use crate::repository::{Conflict, Repository};
-use crate::source::{self, Remote, SourceFile};
+use crate::repository::{Access, Conflict, Repository};
+use crate::source::{PatternValues, Remote};
 
-use super::scan::{ScannedField, ScannedFile, scan_files};
+use super::references::{self, Inputs};
+use super::scan::{ScannedField, ScannedFile, scan_inputs};
 
 /// How often a metadata change is done again when other writers were faster.
 const ATTEMPTS: usize = 20;
@@ -27,16 +28,24 @@ const GRID_HEADER_BYTES: u64 = 4096;
 ///
 /// Unreadable files and fields are left out; they come back when they are ingested. Returns what was left out too.
 pub fn sample(sources: &[String]) -> Result<(Vec<SampleField>, Vec<String>)> {
-    let files = source::expand(sources)?;
-    crate::store::block_on(async move { sample_files(files, &Remote::default()).await })?
+    let sources = sources.to_vec();
+    crate::store::block_on(async move {
+        let access = Access::load(None, &[], Remote::default())?;
+        let inputs = references::find(&sources, &access, &PatternValues::default()).await?;
+        sample_inputs(inputs, access.remote()).await
+    })?
 }
 
-/// [`sample`] for files that were found already, reached as the user says.
-pub async fn sample_files(files: Vec<SourceFile>, remote: &Remote) -> Result<(Vec<SampleField>, Vec<String>)> {
+/// [`sample`] for sources that were found already, reached as the user says.
+pub async fn sample_inputs(inputs: Inputs, remote: &Remote) -> Result<(Vec<SampleField>, Vec<String>)> {
     let mut grids: HashMap<GridDigest, Arc<Grid>> = HashMap::new();
     let mut samples = Vec::new();
     let mut left_out = Vec::new();
-    let mut scans = scan_files(files, remote).await;
+    for list in &inputs.lists {
+        left_out.extend(list.error.clone());
+        left_out.extend(list.refused.iter().map(|r| format!("{} {}: {}", list.url, r.field, r.reason)));
+    }
+    let mut scans = scan_inputs(inputs.files, remote).await;
     while let Some((_, scanned)) = scans.next().await {
         let scanned = match scanned {
             Ok(scanned) => scanned,

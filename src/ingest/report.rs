@@ -12,6 +12,9 @@ pub struct FileReport {
     pub url: String,
     /// Bytes.
     pub size: u64,
+    /// For a list of references (kerchunk, tables of key and value, another repository): how many it holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub references: Option<u64>,
     /// Fields found.
     pub fields: u64,
     /// Fields that have their slots now.

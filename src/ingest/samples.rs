@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::grib::key::FieldKey;
 use crate::index::{Entry, GroupKey};
-use crate::source::{Location, SourceFile};
+use crate::source::Location;
+
+use super::references::Input;
 
 /// From so many files of a product on, one of them is scanned before the others.
 const WORTH_A_FIRST: usize = 3;
@@ -25,14 +27,14 @@ struct Known {
 
 impl SampleMemory {
     /// For each product with several remote files the one that is to be scanned first: that with the last step.
-    pub fn first_of_each_product<'a>(&self, files: &'a [SourceFile]) -> Vec<&'a SourceFile> {
-        let mut products: BTreeMap<String, (usize, &SourceFile)> = BTreeMap::new();
-        for file in files {
-            let Location::Remote(url) = &file.location else { continue };
-            let (count, last) = products.entry(product(&url.key)).or_insert((0, file));
+    pub fn first_of_each_product<'a>(&self, inputs: &'a [Input]) -> Vec<&'a Input> {
+        let mut products: BTreeMap<String, (usize, &Input)> = BTreeMap::new();
+        for input in inputs.iter().filter(|input| input.file.sidecar.is_some()) {
+            let Location::Remote(url) = &input.file.location else { continue };
+            let (count, last) = products.entry(product(&url.key)).or_insert((0, input));
             *count += 1;
-            if numbers(&file.location) > numbers(&last.location) {
-                *last = file;
+            if numbers(&input.file.location) > numbers(&last.file.location) {
+                *last = input;
             }
         }
         products.into_values().filter(|(count, _)| *count >= WORTH_A_FIRST).map(|(_, last)| last).collect()

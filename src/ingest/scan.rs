@@ -18,6 +18,7 @@ use crate::read::Fingerprint;
 use crate::repository::ledger::RefusedField;
 use crate::source::{Condition, HEADER_GAP, LocalFile, Location, ObjectInfo, Reader, Remote, Sidecar, SourceFile};
 
+use super::references::Input;
 use super::samples::SampleMemory;
 
 /// Bytes of a message that hold everything before the data, in nearly all files.
@@ -61,12 +62,22 @@ pub struct ScannedFile {
     pub refused: Vec<RefusedField>,
     /// What is odd but kept no field out.
     pub warnings: Vec<String>,
+    /// Names the messages that were asked for, when they are not all of the file's: other ones may be ingested later.
+    pub subset: Option<String>,
 }
 
 impl ScannedFile {
     /// The first reference time: where the ledger keeps the file's record.
     pub fn first_time(&self) -> Option<i64> {
         self.fields.iter().filter_map(|f| f.key.time).min()
+    }
+
+    /// What the ledger knows the file by.
+    pub fn record_url(&self) -> String {
+        match &self.subset {
+            None => self.url.clone(),
+            Some(subset) => format!("{}#references={subset}", self.url),
+        }
     }
 
     /// The file's URL; a local file's with what it is now in the fragment.
@@ -107,21 +118,24 @@ impl ScannedFile {
 ///
 /// Remote files of one product share the headers that are read: the file with the last step is scanned first, since what
 /// its windows are tells those of the steps before.
-pub(super) async fn scan_files(
-    files: Vec<SourceFile>,
+pub(super) async fn scan_inputs(
+    inputs: Vec<Input>,
     remote: &Remote,
 ) -> impl Stream<Item = (SourceFile, Result<ScannedFile>)> + Unpin {
     let memory = SampleMemory::default();
-    let any_remote = files.iter().any(|file| file.path().is_none());
-    let mut first: HashMap<Location, Result<ScannedFile>> = HashMap::new();
-    for file in memory.first_of_each_product(&files) {
-        first.insert(file.location.clone(), scan_in_product(file.clone(), remote.clone(), memory.clone()).await);
+    let any_remote = inputs.iter().any(|input| input.file.path().is_none());
+    // A file may be there twice: by itself, and as what references lead to.
+    let mut first: HashMap<(Location, bool), Result<ScannedFile>> = HashMap::new();
+    for input in memory.first_of_each_product(&inputs) {
+        let scanned = scan_in_product(input.clone(), remote.clone(), memory.clone()).await;
+        first.insert((input.file.location.clone(), input.is_referred_to()), scanned);
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let remote = remote.clone();
-    let scans = futures::stream::iter(files).map(move |file| {
-        let done = first.remove(&file.location);
-        let scan = done.is_none().then(|| tokio::spawn(scan_in_product(file.clone(), remote.clone(), memory.clone())));
+    let scans = futures::stream::iter(inputs).map(move |input| {
+        let file = input.file.clone();
+        let done = first.remove(&(file.location.clone(), input.is_referred_to()));
+        let scan = done.is_none().then(|| tokio::spawn(scan_in_product(input, remote.clone(), memory.clone())));
         async move {
             let scanned = match (done, scan) {
                 (Some(scanned), _) => scanned,
@@ -134,8 +148,8 @@ pub(super) async fn scan_files(
     Box::pin(scans.buffered(if any_remote { CONCURRENT_FILES } else { threads }))
 }
 
-async fn scan_in_product(file: SourceFile, remote: Remote, memory: SampleMemory) -> Result<ScannedFile> {
-    scan(&file, &remote, Some(&memory)).await
+async fn scan_in_product(input: Input, remote: Remote, memory: SampleMemory) -> Result<ScannedFile> {
+    input.scan(&remote, Some(&memory)).await
 }
 
 /// Finds the fields of a file: by its sidecar and one header per group of lines, or by walking all headers.
@@ -147,9 +161,27 @@ pub fn scan_file(source: &SourceFile) -> Result<ScannedFile> {
     crate::store::block_on(async move { scan(&source, &Remote::default(), None).await })?
 }
 
-async fn scan(source: &SourceFile, remote: &Remote, memory: Option<&SampleMemory>) -> Result<ScannedFile> {
+pub(super) async fn scan(source: &SourceFile, remote: &Remote, memory: Option<&SampleMemory>) -> Result<ScannedFile> {
     let file = Reader::open(&source.location, source.listed.as_ref(), remote).await?;
-    let mut scanned = ScannedFile {
+    let mut scanned = empty_scan(source, &file)?;
+    if file.size() == 0 {
+        return Err(Error::Source {
+            location: scanned.url,
+            reason: "the file is empty; ingest it again when it is complete".into(),
+        });
+    }
+    if !scan_sidecar(&file, remote, memory, &mut scanned).await? {
+        scan_messages(&file, &mut scanned).await?;
+    }
+    if scanned.fields.is_empty() && scanned.refused.is_empty() {
+        return Err(Error::Source { location: scanned.url, reason: "no GRIB message in it".into() });
+    }
+    Ok(scanned)
+}
+
+/// What is known of a file before anything of it is read.
+pub(super) fn empty_scan(source: &SourceFile, file: &Reader) -> Result<ScannedFile> {
+    Ok(ScannedFile {
         url: source.location.url()?,
         source: source.clone(),
         fingerprint: file.fingerprint(),
@@ -157,33 +189,32 @@ async fn scan(source: &SourceFile, remote: &Remote, memory: Option<&SampleMemory
         fields: Vec::new(),
         refused: Vec::new(),
         warnings: Vec::new(),
+        subset: None,
+    })
+}
+
+/// Finds fields by a file's index; whether it has one that can be read.
+pub(super) async fn scan_sidecar(
+    file: &Reader,
+    remote: &Remote,
+    memory: Option<&SampleMemory>,
+    scanned: &mut ScannedFile,
+) -> Result<bool> {
+    let source = scanned.source.clone();
+    let Some((name, text)) = sidecar(&source, remote, memory, &mut scanned.warnings).await? else {
+        return Ok(false);
     };
-    if file.size() == 0 {
-        return Err(Error::Source {
-            location: scanned.url,
-            reason: "the file is empty; ingest it again when it is complete".into(),
-        });
-    }
-    let sidecar = sidecar(source, remote, memory, &mut scanned.warnings).await?;
-    match sidecar {
-        Some((name, text)) => match index::parse(&text, Some(file.size())) {
-            Ok(index) => {
-                let memory = memory.filter(|_| file.local().is_none());
-                scan_index(&file, index, memory, &mut scanned).await?;
-            }
-            Err(error) => {
-                scanned.warnings.push(format!("{name}: {error}; the messages were read instead"));
-                scan_messages(&file, &mut scanned).await?;
-            }
-        },
-        None => {
-            scan_messages(&file, &mut scanned).await?;
+    match index::parse(&text, Some(file.size())) {
+        Ok(index) => {
+            let memory = memory.filter(|_| file.local().is_none());
+            scan_index(file, index, memory, scanned).await?;
+            Ok(true)
+        }
+        Err(error) => {
+            scanned.warnings.push(format!("{name}: {error}; the messages were read instead"));
+            Ok(false)
         }
     }
-    if scanned.fields.is_empty() && scanned.refused.is_empty() {
-        return Err(Error::Source { location: scanned.url, reason: "no GRIB message in it".into() });
-    }
-    Ok(scanned)
 }
 
 /// The name and text of a file's sidecar, if there is one. One that went away since it was listed is none.

@@ -89,7 +89,7 @@ fn looks_like_grib(path: &Path) -> bool {
     read.is_ok() && head.windows(4).any(|w| w == b"GRIB")
 }
 
-fn with_sidecar(path: &Path) -> Result<SourceFile> {
+pub(super) fn with_sidecar(path: &Path) -> Result<SourceFile> {
     let name = path.to_string_lossy();
     let file = |grib: PathBuf, sidecar: Option<PathBuf>| SourceFile {
         location: Location::Local(grib),

@@ -110,17 +110,26 @@ impl Reader {
         parts.iter().map(one).collect()
     }
 
+    /// A remote file that is read by ranges from a thread that may block. An open local file reads itself.
+    pub(crate) fn rest(&self, runtime: tokio::runtime::Handle) -> Option<RemoteRanges> {
+        let Self::Remote { remote, url, info } = self else { return None };
+        Some(RemoteRanges {
+            remote: remote.clone(),
+            url: url.clone(),
+            size: info.size,
+            condition: info.condition(),
+            runtime,
+        })
+    }
+
     /// A remote file in a form in which its messages can be looked for: in memory, or by ranges. Only for threads that may
     /// block.
     pub async fn walkable(&self, runtime: tokio::runtime::Handle) -> Result<Walkable> {
         match self {
-            Self::Remote { remote, url, info } if info.size > WHOLE_FILE => Ok(Walkable::Ranges(RemoteRanges {
-                remote: remote.clone(),
-                url: url.clone(),
-                size: info.size,
-                condition: info.condition(),
-                runtime,
-            })),
+            Self::Remote { info, .. } if info.size > WHOLE_FILE => match self.rest(runtime) {
+                Some(ranges) => Ok(Walkable::Ranges(ranges)),
+                None => Err(Error::invalid("a remote file", "it is local")),
+            },
             _ => Ok(Walkable::Memory(self.read_exact(0, self.size()).await?)),
         }
     }
@@ -157,12 +166,20 @@ impl RangedRead for Walkable {
                 let range = start..start.checked_add(length).ok_or_else(end)?;
                 bytes.get(range).map(Cow::Borrowed).ok_or_else(end)
             }
-            Self::Ranges(ranges) => {
-                let range = offset..offset.checked_add(length as u64).filter(|e| *e <= ranges.size).ok_or_else(end)?;
-                let read = ranges.remote.read(&ranges.url, range, &ranges.condition);
-                let bytes = ranges.runtime.block_on(read).map_err(std::io::Error::other)?;
-                Ok(Cow::Owned(bytes.to_vec()))
-            }
+            Self::Ranges(ranges) => ranges.read(offset, length),
         }
+    }
+}
+
+impl RangedRead for RemoteRanges {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, offset: u64, length: usize) -> std::io::Result<Cow<'_, [u8]>> {
+        let end = offset.checked_add(length as u64).filter(|end| *end <= self.size);
+        let end = end.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::UnexpectedEof))?;
+        let read = self.remote.read(&self.url, offset..end, &self.condition);
+        Ok(Cow::Owned(self.runtime.block_on(read).map_err(std::io::Error::other)?.to_vec()))
     }
 }

@@ -158,8 +158,8 @@ async fn only_headers_are_read_at_ingest() {
     let repository = Repository::create(folder.join("remote"), options).await.unwrap();
     let remote = repository.access().remote().clone();
     let sources = [server.url("/x/a.index")];
-    let files = gribchunk::source::find(&sources, &remote, &Default::default()).await.unwrap().files;
-    let (samples, left_out) = gribchunk::ingest::sample_files(files, &remote).await.unwrap();
+    let inputs = gribchunk::ingest::references::find(&sources, repository.access(), &Default::default()).await.unwrap();
+    let (samples, left_out) = gribchunk::ingest::sample_inputs(inputs, &remote).await.unwrap();
     assert_eq!((samples.len(), left_out), (5, vec![]));
     gribchunk::init(&repository, &samples, &Default::default()).await.unwrap();
     let report = ingest(&repository, &sources).await;
@@ -288,11 +288,12 @@ async fn one_bad_file_does_not_stop_the_others() {
     serve_ens(&server);
     let repository = ens_repository(&folder.join("remote"), impatient()).await;
     // Between the listing and the reading one file went away, and one may not be read.
-    let remote = repository.access().remote();
-    let files = gribchunk::source::find(&[server.url("/data/")], remote, &Default::default()).await.unwrap().files;
+    let sources = [server.url("/data/")];
+    let inputs = gribchunk::ingest::references::find(&sources, repository.access(), &Default::default()).await.unwrap();
     server.remove(&grib(0));
     server.fault(&grib(6), Fault::Status(403));
-    let report = gribchunk::ingest::ingest_files(&repository, files, &IngestOptions::default(), |_| {}).await.unwrap();
+    let report =
+        gribchunk::ingest::ingest_inputs(&repository, inputs, &IngestOptions::default(), |_| {}).await.unwrap();
     assert_eq!(report.placed(), 36, "{report:?}");
     let errors: Vec<bool> = report.files.iter().map(|file| file.error.is_some()).collect();
     assert_eq!(errors, [true, false, true], "{report:?}");

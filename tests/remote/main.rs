@@ -3,6 +3,7 @@
 mod access;
 mod http;
 mod morning;
+mod references;
 mod s3;
 mod server;
 mod support;

@@ -167,7 +167,9 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Init {
     pub repository: PathBuf,
-    /// Samples: GRIB files, directories, globs, URLs (s3://bucket/prefix/); index sidecars are used where they are.
+    /// Samples: GRIB files, directories, globs, URLs (s3://bucket/prefix/); index sidecars are used where they are. Lists of
+    /// references (kerchunk JSON and parquet, tables of key and value) and other Icechunk repositories stand for the
+    /// messages that they refer to.
     pub sources: Vec<String>,
     /// Reference times of the cube, instead of those of the samples: 2026112100,2026112106
     #[arg(long)]
@@ -200,7 +202,8 @@ pub struct Init {
 pub struct Ingest {
     pub repository: PathBuf,
     /// Files, directories, globs, URLs, prefixes that end in /, - for a list on standard input, or patterns such as
-    /// s3://bucket/{time:%Y%m%d}/{time:%H}z/{time:%Y%m%d%H}0000-{step}h-enfo-ef.grib2 (also {step:03d}, {member:02d})
+    /// s3://bucket/{time:%Y%m%d}/{time:%H}z/{time:%Y%m%d%H}0000-{step}h-enfo-ef.grib2 (also {step:03d}, {member:02d});
+    /// lists of references and other repositories, as for init
     #[arg(required = true)]
     pub sources: Vec<String>,
     /// What {time} in a pattern stands for: 2026112106, several separated by commas; the cube's last by default.

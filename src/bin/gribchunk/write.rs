@@ -5,7 +5,9 @@ use std::path::Path;
 use gribchunk::cube::build::SampleField;
 use gribchunk::cube::layout::CycleSteps;
 use gribchunk::ingest::FileReport;
-use gribchunk::source::{Expanded, PatternValues, Remote, Sidecar};
+use gribchunk::ingest::references::{self, Inputs};
+use gribchunk::repository::Access;
+use gribchunk::source::{PatternValues, Remote, Sidecar};
 use gribchunk::{
     Conflict, Error, IngestOptions, LayoutOptions, MaterialiseOptions, OpenOptions, Repository, Result, Selection,
 };
@@ -241,13 +243,12 @@ pub async fn ingest(arguments: Ingest, options: OpenOptions, json: bool) -> Resu
         unverified: arguments.unverified,
     };
     let values = pattern_values(&repository, pattern_times).await?;
-    let remote = repository.access().remote();
-    let expanded = gribchunk::source::find(&arguments.sources, remote, &values).await?;
+    let inputs = references::find(&arguments.sources, repository.access(), &values).await?;
     if arguments.dry_run {
-        return dry_run(&expanded, json);
+        return dry_run(&inputs, json);
     }
-    let bar = progress(expanded.files.len() as u64, json);
-    let report = gribchunk::ingest::ingest_files(&repository, expanded.files, &ingest_options, |file| {
+    let bar = progress(inputs.files.len() as u64, json);
+    let report = gribchunk::ingest::ingest_inputs(&repository, inputs, &ingest_options, |file| {
         bar.inc(1);
         if !json {
             bar.suspend(|| print_file(file));
@@ -288,9 +289,9 @@ async fn sample(
     values: &PatternValues,
     options: &OpenOptions,
 ) -> Result<(Vec<SampleField>, Vec<String>)> {
-    let remote = Remote::new(&options.remote)?;
-    let files = gribchunk::source::find(sources, &remote, values).await?.files;
-    gribchunk::ingest::sample_files(files, &remote).await
+    let access = Access::load(None, &options.allow, Remote::new(&options.remote)?)?;
+    let inputs = references::find(sources, &access, values).await?;
+    gribchunk::ingest::sample_inputs(inputs, access.remote()).await
 }
 
 /// What patterns stand for: the times that were given or the cube's last, and the steps and members of the cube.
@@ -312,8 +313,12 @@ async fn pattern_values(repository: &Repository, times: Option<Vec<i64>>) -> Res
     })
 }
 
-fn dry_run(expanded: &Expanded, json: bool) -> Result<Outcome> {
-    for file in &expanded.files {
+fn dry_run(inputs: &Inputs, json: bool) -> Result<Outcome> {
+    if !json {
+        inputs.lists.iter().for_each(print_file);
+    }
+    for input in &inputs.files {
+        let file = &input.file;
         let (index, reads) = match &file.sidecar {
             Some(Sidecar::At(index)) => (Some(index.to_string()), "its index, and headers of samples"),
             Some(Sidecar::Unknown) => (None, "its index if there is one, or all headers"),
@@ -327,7 +332,7 @@ fn dry_run(expanded: &Expanded, json: bool) -> Result<Outcome> {
             println!("{name}: {}would read {reads}", size.map(|s| format!("{}, ", bytes(s))).unwrap_or_default());
         }
     }
-    for name in &expanded.not_there {
+    for name in &inputs.not_there {
         if json {
             json_line(&json!({"url": name, "exists": false}))?;
         } else {
@@ -335,9 +340,9 @@ fn dry_run(expanded: &Expanded, json: bool) -> Result<Outcome> {
         }
     }
     if !json {
-        println!("{} files are there, {} are not; nothing was changed", expanded.files.len(), expanded.not_there.len());
+        println!("{} files are there, {} are not; nothing was changed", inputs.files.len(), inputs.not_there.len());
     }
-    Ok(if expanded.not_there.is_empty() { Outcome::All } else { Outcome::Part })
+    Ok(if inputs.not_there.is_empty() { Outcome::All } else { Outcome::Part })
 }
 
 fn print_file(file: &FileReport) {
@@ -358,14 +363,17 @@ fn print_file(file: &FileReport) {
     note(file.duplicates, "identical duplicates");
     note(file.refused.len() as u64, "refused");
     let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
-    if file.unchanged {
+    if let Some(references) = file.references {
+        println!("{name}: {references} references{notes}");
+    } else if file.unchanged {
         println!("{name}: unchanged{notes}");
     } else {
         println!("{name}: {} fields{notes}", file.placed);
     }
     for refused in file.refused.iter().take(PRINTED) {
         let field = if refused.field.is_empty() { String::new() } else { format!("{}: ", refused.field) };
-        eprintln!("gribchunk: {name} at byte {}: {field}{}", refused.offset, refused.reason);
+        let place = if file.references.is_some() { String::new() } else { format!(" at byte {}", refused.offset) };
+        eprintln!("gribchunk: {name}{place}: {field}{}", refused.reason);
     }
     if file.refused.len() > PRINTED {
         eprintln!("gribchunk: {name}: {} more, see `gribchunk coverage --failed`", file.refused.len() - PRINTED);

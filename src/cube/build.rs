@@ -117,7 +117,10 @@ fn build_group(path: &str, fields: &[&SampleField], options: &LayoutOptions) -> 
         None => fields.iter().filter_map(|f| f.key.number).collect(),
     };
     if times.is_empty() {
-        return Err(Error::invalid("the samples have no reference time", "give --times"));
+        return Err(Error::invalid(
+            "the messages of the samples have no reference time (a year is missing, as in climatologies)",
+            "such fields have no place on a time dimension: leave them out",
+        ));
     }
     if steps.is_empty() {
         return Err(Error::invalid("the cube has no steps", "give --steps"));
@@ -207,12 +210,13 @@ fn collect_variables(fields: &[&SampleField]) -> Result<BTreeMap<String, SeenVar
                 levels: BTreeSet::new(),
                 no_level: false,
             });
-            if entry.number != key.number.is_some() {
-                return Err(Error::Ambiguous {
-                    slot: format!("/{variable_name}"),
-                    first: format!("{} (an ensemble member)", if entry.number { &entry.key } else { key }),
-                    second: format!("{} (not a member), {}", if entry.number { key } else { &entry.key }, field.location),
-                });
+            // Members decide: a deterministic field of the same product has no place among them, and is refused at ingest.
+            if key.number.is_some() && !entry.number {
+                entry.number = true;
+                entry.steps.clear();
+                entry.levels.clear();
+            } else if key.number.is_none() && entry.number {
+                continue;
             }
             entry.steps.insert(key.step);
             match Level::of(key) {

@@ -131,12 +131,24 @@ const INSTANT_AT_HOME: &[u32] = &[141, 228141, 260056, 3066, 3065];
 fn home_type_of_level(key: &FieldKey) -> &'static str {
     let Some(names) = key.names else { return "isobaricInhPa" };
     if UPPER_AIR.contains(&names.param_id) {
-        return if key.type_of_level == "isobaricInPa" { "isobaricInPa" } else { "isobaricInhPa" };
+        return "isobaricInhPa";
     }
     if level_in_name(key) {
         return "heightAboveGround";
     }
-    crate::grib::names::implied_type_of_level(names.param_id).unwrap_or("surface")
+    crate::grib::names::implied_type_of_level(names.param_id).unwrap_or_else(|| home_by_name(names.name))
+}
+
+/// Where the definition leaves the level open, the long name often says it.
+fn home_by_name(name: &str) -> &'static str {
+    let lower = name.to_ascii_lowercase();
+    if lower.contains("mean sea level") || lower.ends_with(" msl") {
+        "meanSea"
+    } else if lower.contains("soil") {
+        "depthBelowLandLayer"
+    } else {
+        "surface"
+    }
 }
 
 fn statistic_suffix(key: &FieldKey) -> Option<String> {

@@ -243,8 +243,12 @@ impl<'a> Product<'a> {
             None => {}
         }
         let numbers = self.numbers();
-        // A deterministic forecast in the local definition of ensembles says member 0 of 0.
-        if numbers.kind == NumberKind::Member && numbers.number == Some(0) && numbers.total.unwrap_or(0) == 0 {
+        // A deterministic forecast in the local definition of ensembles says member 0 of 0. Seasonal and monthly systems,
+        // and fields of type cf or pf (MARS types 10 and 11), are ensembles whatever their total says.
+        let is_ensemble =
+            matches!(self.local_definition(), Some(12 | 15 | 16 | 18 | 23)) || matches!(self.octet(43), 10 | 11);
+        let zero_of_zero = numbers.number == Some(0) && numbers.total.unwrap_or(0) == 0;
+        if numbers.kind == NumberKind::Member && zero_of_zero && !is_ensemble {
             return None;
         }
         if matches!(self.derived(), Derived::Ensemble(_)) {

@@ -149,13 +149,7 @@ impl<'a> Fields<'a> {
                     };
                 }
             };
-            let allowed = match section.number {
-                1 => self.state.last == 0,
-                2 | 3 => self.state.last == section.number - 1 || (section.number == 3 && self.state.last == 1),
-                4..=7 => self.state.last == section.number - 1,
-                _ => false,
-            } || (self.state.last == 7 && (2..=4).contains(&section.number));
-            if !allowed {
+            if !may_follow(self.state.last, section.number) {
                 let what = format!("section {} follows section {}", section.number, self.state.last);
                 return Err(malformed(section.offset, section.number, what));
             }
@@ -370,6 +364,16 @@ impl<'a> SectionReader<'a> {
     }
 }
 
+/// Sections come in order; 2 may be absent, and after 7 they repeat from 2, 3 or 4.
+pub(crate) fn may_follow(last: u8, number: u8) -> bool {
+    match number {
+        3 if last == 1 => true,
+        2..=4 if last == 7 => true,
+        1..=7 => last == number - 1,
+        _ => false,
+    }
+}
+
 /// A GRIB 2 section must have a header and end before the end section.
 pub(crate) fn check_section_length(offset: u64, number: u8, length: u64, end: u64) -> Result<()> {
     if length < 5 {
@@ -468,4 +472,4 @@ pub(crate) fn grib1_length(declared_length: u32, section4_length: u32) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,7 @@ use super::error::{GribError, Result};
 use super::octets::{u8_at, u24_at, u32_at, u64_at};
 use super::sections::{
     Fields, Grib1Layout, LayoutError, SectionSpan, check_section_length, fields, fields_of_prefix, fields_of_spans,
-    grib1_length, malformed,
+    grib1_length, malformed, may_follow,
 };
 
 /// A whole message in memory.
@@ -236,7 +236,7 @@ const SEARCH: usize = 64 << 10;
 /// After an error of the source the iterator ends.
 #[must_use]
 pub fn ranged_messages<R: RangedRead + ?Sized>(source: &R) -> RangedMessages<'_, R> {
-    RangedMessages { source, position: 0, failed: false }
+    RangedMessages { source, position: 0, window_start: 0, window: Cow::Borrowed(&[]), failed: false }
 }
 
 /// Iterator of [`ranged_messages`].
@@ -244,6 +244,9 @@ pub fn ranged_messages<R: RangedRead + ?Sized>(source: &R) -> RangedMessages<'_,
 pub struct RangedMessages<'a, R: ?Sized> {
     source: &'a R,
     position: u64,
+    /// What was read last, and where it begins.
+    window_start: u64,
+    window: Cow<'a, [u8]>,
     failed: bool,
 }
 
@@ -265,35 +268,46 @@ impl<R: RangedRead + ?Sized> Iterator for RangedMessages<'_, R> {
 }
 
 impl<'a, R: RangedRead + ?Sized> RangedMessages<'a, R> {
-    fn window(&self, offset: u64, length: usize) -> io::Result<Cow<'a, [u8]>> {
-        let available = self.source.size().saturating_sub(offset);
-        let length = length.min(usize::try_from(available).unwrap_or(usize::MAX));
-        if length == 0 { Ok(Cow::Borrowed(&[])) } else { self.source.read(offset, length) }
+    /// What is at the current position: at least `needed` bytes, or all that are left. Reads `reach` bytes when the window
+    /// has fewer.
+    fn look(&mut self, needed: usize, reach: usize) -> io::Result<&[u8]> {
+        let left = usize::try_from(self.source.size().saturating_sub(self.position)).unwrap_or(usize::MAX);
+        let inside = |start: u64| usize::try_from(self.position.checked_sub(start)?).ok();
+        let known = inside(self.window_start).and_then(|skip| self.window.get(skip..)).map_or(0, <[u8]>::len);
+        if known < needed.min(left) {
+            self.window = self.source.read(self.position, reach.max(needed).min(left))?;
+            self.window_start = self.position;
+        }
+        let skip = usize::try_from(self.position - self.window_start).unwrap_or(usize::MAX);
+        Ok(self.window.get(skip..).unwrap_or(&[]))
     }
 
     fn find_next(&mut self) -> io::Result<Option<Found<MessageHeaders>>> {
         let size = self.source.size();
         let mut reach = WINDOW;
         while self.position < size {
-            let window = self.window(self.position, reach)?;
-            let Some(skip) = memchr::memmem::find(&window, b"GRIB") else {
-                if self.position.saturating_add(window.len() as u64) >= size {
+            let window = self.look(16, reach)?;
+            let length = window.len();
+            let Some(skip) = memchr::memmem::find(window, b"GRIB") else {
+                // A `GRIB` may lie across the border of two windows.
+                self.position = self.position.saturating_add(length as u64);
+                if self.position >= size {
                     break;
                 }
-                // A `GRIB` may lie across the border of two windows.
-                self.position = self.position.saturating_add(window.len().saturating_sub(3).max(1) as u64);
+                self.position -= length.saturating_sub(1).min(3) as u64;
                 reach = SEARCH;
                 continue;
             };
-            if skip > 0 {
-                self.position = self.position.saturating_add(skip as u64);
-                reach = WINDOW;
-                if window.len() - skip < WINDOW && self.position.saturating_add((window.len() - skip) as u64) < size {
-                    continue;
-                }
-            }
-            let head = self.head(window.get(skip..).unwrap_or(&[]))?;
+            self.position = self.position.saturating_add(skip as u64);
+            reach = WINDOW;
             let offset = self.position;
+            let is_message = matches!(u8_at(self.look(16, WINDOW)?, 7), None | Some(1 | 2));
+            if !is_message {
+                self.position = offset.saturating_add(4);
+                continue;
+            }
+            let window = self.look(WINDOW, WINDOW)?.to_vec();
+            let head = self.head(&window)?;
             match measure(&head, offset, size) {
                 Measured::NotAMessage => self.position = offset.saturating_add(4),
                 Measured::Broken(broken) => {
@@ -326,9 +340,10 @@ impl<'a, R: RangedRead + ?Sized> RangedMessages<'a, R> {
     }
 
     fn widen<'b>(&self, window: &'b [u8], mut needed: usize) -> io::Result<Cow<'b, [u8]>> {
+        let left = usize::try_from(self.source.size().saturating_sub(self.position)).unwrap_or(usize::MAX);
         // Sections 1 to 3 each say where the next begins.
         for _ in 0..4 {
-            let wider = self.window(self.position, needed)?.into_owned();
+            let wider = self.source.read(self.position, needed.min(left))?.into_owned();
             match grib1_section4(&wider) {
                 Err(more) if more > needed && more as u64 <= LONGEST_DESCRIPTION => needed = more,
                 _ => return Ok(Cow::Owned(wider)),
@@ -401,6 +416,14 @@ impl<'a, R: RangedRead + ?Sized> RangedMessages<'a, R> {
                 return Ok(Err(malformed(position, 8, "sections do not end at 7777".to_owned())));
             };
             let length = u64::from(length);
+            let last = message.spans.last().map_or(0, |span| u8_at(&message.bytes, span.start + 4).unwrap_or(0));
+            if !may_follow(last, number) {
+                // The fields before it are good; after them, the iterator of fields says what is wrong here.
+                let (start, header) = (message.bytes.len(), rest.get(..5).unwrap_or(&[]));
+                message.bytes.extend_from_slice(header);
+                message.spans.push(SectionSpan { offset: position, length, start, available: header.len() });
+                break;
+            }
             if let Err(reason) = check_section_length(position, number, length, end) {
                 return Ok(Err(reason));
             }

@@ -121,11 +121,14 @@ async fn commit_batch(
     options: &IngestOptions,
 ) -> Result<(Vec<FileReport>, Option<String>)> {
     let mut last = None;
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
         match try_commit(repository, batch, options).await {
-            // Another writer allocated times or changed attributes: Icechunk cannot rebase chunk changes over that.
-            Err(error @ Error::Conflict { .. }) if options.on_conflict != Conflict::Fail => last = Some(error),
-            Err(error @ Error::Conflict { .. }) if last.is_none() => last = Some(error),
+            // Another writer was faster: it changed the cube's metadata, over which Icechunk cannot rebase chunk changes, or
+            // it filled a slot that must not be filled twice. On its state everything is decided anew.
+            Err(error @ Error::Conflict { .. }) => {
+                last = Some(error);
+                tokio::time::sleep(std::time::Duration::from_millis(2 << attempt.min(7))).await;
+            }
             result => return result,
         }
     }

@@ -132,7 +132,7 @@ fn scan_index(file: &LocalFile, index: index::Index, scanned: &mut ScannedFile) 
             scanned.refused.push(RefusedField {
                 offset: 0,
                 submessage: 0,
-                field: problem.text.clone(),
+                field: problem.text.chars().take(60).collect(),
                 slot: None,
                 reason: text,
             });

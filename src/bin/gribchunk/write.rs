@@ -222,8 +222,8 @@ fn print_file(file: &FileReport) {
         println!("{name}: {} fields{notes}", file.placed);
     }
     for refused in file.refused.iter().take(PRINTED) {
-        let field = if refused.field.is_empty() { String::new() } else { format!(" {}", refused.field) };
-        eprintln!("gribchunk: {name} at byte {}:{field}: {}", refused.offset, refused.reason);
+        let field = if refused.field.is_empty() { String::new() } else { format!("{}: ", refused.field) };
+        eprintln!("gribchunk: {name} at byte {}: {field}{}", refused.offset, refused.reason);
     }
     if file.refused.len() > PRINTED {
         eprintln!("gribchunk: {name}: {} more, see `gribchunk coverage --failed`", file.refused.len() - PRINTED);

@@ -148,3 +148,39 @@ fn ranged_reading_gives_the_same_keys() {
         }
     }
 }
+
+/// Messages that ecCodes made (tools/make_products.py): every product definition template, type of level, unit of time,
+/// time range of GRIB 1 and ECMWF local definition.
+#[test]
+fn products_of_every_kind_agree_with_ec_codes() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures"));
+    let bytes = std::fs::read(folder.join("products.grib")).unwrap();
+    let expected: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("products.expected.json")).unwrap()).unwrap();
+    let mut wanted = expected["field"].as_array().unwrap().iter();
+    let (mut agree, mut differences) = (0, Vec::new());
+    for found in messages(&bytes) {
+        let Found::Message(message) = found else { panic!("{found:?}") };
+        let wanted = wanted.next().unwrap();
+        assert_eq!(wanted["offset"], message.offset);
+        let sections = message.fields().next().unwrap().unwrap();
+        let header = serde_json::to_value(FieldHeader::from_sections(&sections).unwrap()).unwrap();
+        let common = expected["common"][wanted["edition"].to_string()].as_object().unwrap();
+        let is_compared = |key: &str| {
+            let is_alias = header["edition"] == 1 && key == "gridDefinitionTemplateNumber";
+            !is_alias && !wanted["without"].as_array().is_some_and(|without| without.iter().any(|name| name == key))
+        };
+        for (key, usual) in common.iter().filter(|(key, _)| is_compared(key)) {
+            let theirs = wanted.get(key).unwrap_or(usual);
+            if header[key] == *theirs {
+                agree += 1;
+            } else {
+                differences.push(format!("{} {key}: ecCodes {theirs}, we {}", wanted["note"], header[key]));
+            }
+        }
+    }
+    assert!(wanted.next().is_none());
+    println!("{agree} keys agree");
+    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+    assert!(agree > 30_000);
+}

@@ -27,7 +27,7 @@ pub(crate) fn grib2(sections: &[Vec<u8>]) -> Vec<u8> {
     [b"GRIB\0\0\0\x02", &length.to_be_bytes()[..], &body, b"7777"].concat()
 }
 
-fn simple() -> Vec<Vec<u8>> {
+pub(crate) fn simple() -> Vec<Vec<u8>> {
     vec![section(3, &[1; 20]), product(1), section(5, &[0; 16]), bitmap(255, &[]), section(7, &[9; 40])]
 }
 

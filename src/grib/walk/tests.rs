@@ -117,6 +117,27 @@ fn the_data_are_not_read() {
 }
 
 #[test]
+fn what_follows_a_good_field_is_an_error_in_both_ways_of_reading() {
+    let mut sections = crate::grib::sections::tests::simple();
+    sections.push(vec![0, 0, 0, 6, 9, 0]);
+    let message = crate::grib::sections::tests::grib2(&sections);
+    let Some(Ok(Found::Message(headers))) = ranged_messages(&message[..]).next() else { panic!("not a message") };
+    let outcome =
+        |fields: Fields<'_>| fields.map(|field| field.map(|field| field.product.to_vec())).collect::<Vec<_>>();
+    assert_eq!(outcome(headers.fields()), outcome(fields(&message)));
+    assert!(matches!(&outcome(headers.fields())[..], [Ok(_), Err(_)]));
+}
+
+#[test]
+fn a_file_of_beginnings_is_read_once() {
+    let bytes = b"GRIB".repeat(50_000);
+    let source = Counted(&bytes, 0.into());
+    assert_eq!(ranged_messages(&source).count(), 1, "the last four bytes may begin a message");
+    assert!(source.1.get() < 2 * bytes.len(), "{} bytes read", source.1.get());
+    assert_eq!(messages(&bytes).count(), 1);
+}
+
+#[test]
 fn shared_files_are_walked_as_the_reference_does() {
     for (name, bytes, expected) in crate::grib::header::tests::shared_files() {
         let broken: Vec<_> = messages(&bytes)

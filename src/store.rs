@@ -324,19 +324,35 @@ impl ZarrStore {
 /// A value that is written in parts may not grow beyond this many bytes.
 const PARTIAL_WRITE_LIMIT: u64 = 1 << 32;
 
-/// What zarrs is told, with all causes in one line.
+/// The crate's error inside of one that a store gave to zarrs, if it came from here.
+#[must_use]
+pub fn cause(error: &StorageError) -> Option<&Error> {
+    let StorageError::IOError(inner) = error else { return None };
+    inner.get_ref()?.downcast_ref::<Failure>().map(|failure| &failure.error)
+}
+
+/// An error with all causes in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Failure {
+    text: String,
+    #[source]
+    error: Error,
+}
+
+/// What zarrs is told.
 fn storage_error(error: Error) -> StorageError {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(next) = cause {
-        let next_text = next.to_string();
+    let mut next = std::error::Error::source(&error);
+    while let Some(source) = next {
+        let source_text = source.to_string();
         // Wrapped errors often repeat their cause.
-        if !text.contains(&next_text) {
-            text = format!("{text}: {next_text}");
+        if !text.contains(&source_text) {
+            text = format!("{text}: {source_text}");
         }
-        cause = next.source();
+        next = source.source();
     }
-    StorageError::Other(text)
+    StorageError::IOError(Arc::new(std::io::Error::other(Failure { text, error })))
 }
 
 /// The ranges with their ends, all of them inside a value of `size` bytes.

@@ -14,14 +14,11 @@ pub fn exception(error: Error) -> PyErr {
 
 /// A store error; those that wrap one of the crate are of its kind.
 pub fn store_exception(error: StorageError) -> PyErr {
+    if let Some(cause) = gribchunk::store::cause(&error) {
+        return raise(class_of(cause), &chain(cause));
+    }
     match &error {
         StorageError::ReadOnly => raise("ReadOnlyError", "the store is read-only; write in a transaction"),
-        StorageError::IOError(inner) => {
-            match inner.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-                Some(error) => raise(class_of(error), &chain(error)),
-                None => raise("StorageError", &error.to_string()),
-            }
-        }
         StorageError::InvalidByteRangeError(_)
         | StorageError::InvalidStoreKey(_)
         | StorageError::StorePrefixError(_)

@@ -4,6 +4,9 @@
 
 mod buffer;
 mod codec;
+#[path = "../../src/bin/gribchunk/main.rs"]
+#[allow(dead_code)]
+mod command_line;
 mod errors;
 mod repository;
 mod runtime;
@@ -29,6 +32,15 @@ mod _gribchunk {
     use super::transaction::Transaction;
 
     #[pymodule_export]
+    use super::command;
+
+    #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+}
+
+/// Runs the command with these arguments, the first being its name; the exit code.
+#[pyfunction]
+fn command(py: Python<'_>, arguments: Vec<std::ffi::OsString>) -> u8 {
+    py.detach(|| command_line::command(arguments))
 }

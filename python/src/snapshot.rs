@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use gribchunk::store::View;
-use numpy::{IntoPyArray, PyArray1};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use serde_json::json;
 
@@ -18,6 +18,11 @@ use crate::store::Store;
 pub struct Snapshot(pub gribchunk::Snapshot);
 
 type Values<'py> = Bound<'py, PyArray1<f32>>;
+type Indices<'py> = PyReadonlyArray1<'py, u64>;
+
+fn owned(indices: &[Indices<'_>]) -> Vec<Vec<u64>> {
+    indices.iter().map(|axis| axis.as_array().to_vec()).collect()
+}
 
 #[pymethods]
 impl Snapshot {
@@ -66,9 +71,16 @@ impl Snapshot {
     }
 
     /// The values at these indices of every dimension (outer indexing), flat in C order.
-    fn read_outer<'py>(&self, py: Python<'py>, array: String, indices: Vec<Vec<u64>>) -> PyResult<Values<'py>> {
-        let snapshot = self.0.clone();
+    fn read_outer<'py>(&self, py: Python<'py>, array: String, indices: Vec<Indices<'py>>) -> PyResult<Values<'py>> {
+        let (snapshot, indices) = (self.0.clone(), owned(&indices));
         let values = wait(py, move || async move { snapshot.read_outer(&array, &indices).await })?;
+        Ok(values.map_err(exception)?.into_pyarray(py))
+    }
+
+    /// The values at points, each with one index in every dimension.
+    fn read_points<'py>(&self, py: Python<'py>, array: String, indices: Vec<Indices<'py>>) -> PyResult<Values<'py>> {
+        let (snapshot, indices) = (self.0.clone(), owned(&indices));
+        let values = wait(py, move || async move { snapshot.read_points(&array, &indices).await })?;
         Ok(values.map_err(exception)?.into_pyarray(py))
     }
 

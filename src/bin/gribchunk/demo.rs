@@ -9,8 +9,8 @@ use gribchunk::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::output::Outcome;
-use crate::pictures;
+use super::output::Outcome;
+use super::pictures;
 
 /// The files of the mini run: name and content.
 const FILES: &[(&str, &[u8])] = &include!("demo_files.in");
@@ -69,7 +69,7 @@ async fn tell(directory: &Path, json: bool) -> Result<Outcome> {
     let (checked, wrong) = check(&repository, &files).await?;
     say(format!("7. Every value was compared with the messages themselves: {checked} fields, {wrong} differ."));
     if json {
-        crate::output::json_line(&serde_json::json!({
+        super::output::json_line(&serde_json::json!({
             "fields": checked, "differ": wrong, "pinnedReaderUnchanged": still_nan,
             "materialised": report.materialised, "snapshots": repository.log(&Reference::default(), 100).await?.len(),
         }))?;

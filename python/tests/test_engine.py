@@ -19,8 +19,8 @@ def dataset(repository):
 
 
 @pytest.fixture
-def loaded(dataset):
-    return dataset.load().copy(deep=True)
+def loaded(repository):
+    return xr.open_dataset(repository.location, engine="gribchunk").load()
 
 
 def test_metadata(dataset):
@@ -105,6 +105,7 @@ def test_files_pickle_and_notice_a_change(run):
     xr.testing.assert_identical(pickle.loads(text).load(), dataset.load())
     victim = run / "20261121000000-3h-enfo-ef.grib2"
     victim.write_bytes(victim.read_bytes() + b"\0")
+    gribchunk.snapshot._pins.clear()  # as in another process
     with pytest.raises(gribchunk.SourceChangedError):
         pickle.loads(text)
 
@@ -124,7 +125,7 @@ def test_a_source_that_is_gone(repository, run):
     with pytest.raises(gribchunk.SourceError, match="3h-enfo-ef.grib2.*gone"):
         dataset.t2m.load()
     dataset = xr.open_dataset(repository.location, engine="gribchunk", on_error="nan")
-    with pytest.warns(UnreadableWarning, match="4 slots.*3h-enfo-ef.grib2"):
+    with pytest.warns(UnreadableWarning, match="(?s)4 slots.*3h-enfo-ef.grib2"):
         t2m = dataset.t2m.load()
     assert t2m.isel(step=1).isnull().all()
     assert not t2m.isel(step=[0, 2]).isnull().any()
@@ -132,6 +133,10 @@ def test_a_source_that_is_gone(repository, run):
     with pytest.warns(UnreadableWarning):
         some = xr.open_dataset(repository.location, engine="gribchunk", on_error="nan").t2m.isel(points).load()
     assert list(some.isnull().all(["time", "number", "longitude"])) == [False, True]
+
+
+# The points of an unstructured grid stand in a file of its own; those of HEALPix are not computed.
+NO_COORDINATES = ("unstructured.grib2", "healpix.grib2")
 
 
 def test_groups(tmp_path):
@@ -151,4 +156,4 @@ def test_grids(path):
         return
     dataset = xr.open_dataset(path, engine="gribchunk")
     assert np.isfinite(dataset.to_dataarray().values).all()
-    assert {"latitude", "longitude"} <= set(dataset.coords) or "healpix" in path.name
+    assert {"latitude", "longitude"} <= set(dataset.coords) or path.name in NO_COORDINATES

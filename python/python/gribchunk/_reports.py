@@ -70,7 +70,7 @@ class IngestReport:
             if file.error is not None:
                 text += f"\n  {file.error}"
             for field in file.refused:
-                text += f"\n  {file.url} at byte {field['offset']}: {field['field']}: {field['reason']}"
+                text += f"\n  {file.url} at byte {field['offset']}: {field.get('field', 'field')}: {field['reason']}"
         return text
 
 

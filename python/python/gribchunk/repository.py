@@ -43,7 +43,7 @@ def create(
     >>> directory = tempfile.mkdtemp()
     >>> repo = gribchunk.create(directory, sources=["fixtures/ens"], select="variable=t2m")
     >>> repo.snapshot().arrays()
-    ['latitude', 'longitude', 'number', 'step', 't2m', 'time', 'valid_time']
+    ['heightAboveGround2', 'latitude', 'latitude_longitude', 'longitude', 'number', 'step', 't2m', 'time', 'valid_time']
     """
     where = _arguments.path(path)
     inner = _gribchunk.Repository.create(

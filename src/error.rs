@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use crate::grib::GribError;
 
 /// What went wrong, where, and what to do about it.
+///
+/// `location` is the URL of a source, with the byte where the message starts if that is known; `slot` is an array and the
+/// indices of its chunk; `remedy` says what to do; `source` is the error below.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs)]
 pub enum Error {
     /// A repository, array, branch, tag, snapshot, file or selection that is not there.
     #[error("{what} not found: {remedy}")]
@@ -53,7 +57,9 @@ pub enum Error {
     Unverified { location: String },
 
     /// Two different fields for one slot.
-    #[error("two fields for the slot {slot}: {first} and {second}; leave one of them out (--select), or give them different groups")]
+    #[error(
+        "two fields for the slot {slot}: {first} and {second}; leave one of them out (--select), or give them different groups"
+    )]
     Ambiguous { slot: String, first: String, second: String },
 
     /// Another writer changed the same thing.

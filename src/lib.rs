@@ -40,8 +40,8 @@
 //!
 //! The words (field, slot, cube, chunk, coverage) and the on-disk format are in `storage-spec/`.
 
-pub mod codec;
 pub mod calendar;
+pub mod codec;
 pub mod cube;
 mod error;
 pub mod grib;
@@ -57,7 +57,14 @@ pub mod time;
 
 pub use cube::{Layout, LayoutOptions};
 pub use error::{Error, Result};
-pub use ingest::{IngestOptions, IngestReport, MaterialiseOptions, allocate, ingest, init, materialise, sample};
+pub use ingest::{
+    IngestOptions, IngestReport, MaterialiseOptions, NewTimes, allocate, allocate_from, ingest, init, materialise, sample,
+};
 pub use read::{ChunkState, Snapshot};
 pub use repository::{Conflict, OpenOptions, Reference, Repository, Transaction};
 pub use selection::Selection;
+
+/// The example of the README runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -39,11 +39,15 @@ pub struct Selection {
 /// One of the `/`-separated alternatives of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Term {
+    /// One value.
     Value(Scalar),
     /// Both ends included; None: open.
     Range {
+        /// The first.
         from: Option<Scalar>,
+        /// The last.
         to: Option<Scalar>,
+        /// Every how many.
         stride: Option<Scalar>,
     },
 }
@@ -54,7 +58,9 @@ pub enum Term {
 pub struct SelectionError {
     /// Byte in the text, from 0.
     pub position: usize,
+    /// What is wrong.
     pub what: String,
+    /// What to write instead.
     pub remedy: &'static str,
 }
 

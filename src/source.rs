@@ -20,6 +20,7 @@ use crate::read::Fingerprint;
 pub struct SourceFile {
     /// Canonical path.
     pub path: PathBuf,
+    /// The index beside it, if there is one.
     pub sidecar: Option<PathBuf>,
 }
 
@@ -68,8 +69,8 @@ fn expand_one(argument: &str) -> Result<Vec<PathBuf>> {
         return Ok(vec![path.to_path_buf()]);
     }
     if argument.contains(['*', '?', '[']) {
-        let pattern = glob::glob(argument)
-            .map_err(|e| Error::invalid(format!("the pattern {argument}"), e.to_string()))?;
+        let pattern =
+            glob::glob(argument).map_err(|e| Error::invalid(format!("the pattern {argument}"), e.to_string()))?;
         let mut found = Vec::new();
         for path in pattern {
             let path = path.map_err(|e| {
@@ -158,6 +159,7 @@ pub struct LocalFile {
 }
 
 impl LocalFile {
+    /// Opens a regular file.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io(path))?;
         let metadata = file.metadata().map_err(Error::io(path))?;
@@ -167,6 +169,7 @@ impl LocalFile {
         Ok(Self { file, path: path.to_path_buf(), fingerprint: Fingerprint::of(&metadata) })
     }
 
+    /// What the file was when it was opened.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }

@@ -8,14 +8,16 @@ use crate::grib::grid::{Grid, GridShape};
 use crate::grib::key::FieldKey;
 use crate::selection::Selection;
 
-use super::layout::{Group, Layout, Level, LevelChoice, Product, Selector, Variable};
+use super::layout::{CycleSteps, Group, Layout, Level, LevelChoice, Product, Selector, Variable};
 use super::name::{self, Window};
 use super::select;
 
 /// A field that a layout is made from.
 #[derive(Debug, Clone)]
 pub struct SampleField {
+    /// What the field is.
     pub key: FieldKey,
+    /// Where its points are.
     pub grid: std::sync::Arc<Grid>,
     /// Where it was seen, for messages.
     pub location: String,
@@ -29,36 +31,48 @@ pub struct LayoutOptions {
     pub times: Option<Vec<i64>>,
     /// Steps in seconds.
     pub steps: Option<Vec<i64>>,
+    /// The steps of cycles that start at certain hours.
+    pub cycles: Vec<CycleSteps>,
+    /// Ensemble members; 0 is the control.
     pub members: Option<Vec<u32>>,
+    /// MARS stream and type (`oper/fc`) of deterministic fields that are the control, member 0.
+    pub control: Option<String>,
     /// Only fields of this selection become part of the cube.
     pub select: Option<Selection>,
     /// The group of the home product; the root group otherwise.
     pub group: Option<String>,
+    /// The home product, when it is not that of the first sample: a cube that grows keeps its own.
+    pub home: Option<Product>,
     /// Types of level that get a dimension even with one level.
     pub level_dimensions: Vec<String>,
 }
 
 impl LayoutOptions {
+    /// Sets [`times`](Self::times).
     pub fn times(mut self, times: Vec<i64>) -> Self {
         self.times = Some(times);
         self
     }
 
+    /// Sets [`steps`](Self::steps).
     pub fn steps(mut self, seconds: Vec<i64>) -> Self {
         self.steps = Some(seconds);
         self
     }
 
+    /// Sets [`members`](Self::members).
     pub fn members(mut self, members: Vec<u32>) -> Self {
         self.members = Some(members);
         self
     }
 
+    /// Sets [`select`](Self::select).
     pub fn select(mut self, selection: Selection) -> Self {
         self.select = Some(selection);
         self
     }
 
+    /// Sets [`group`](Self::group).
     pub fn group(mut self, name: impl Into<String>) -> Self {
         self.group = Some(name.into());
         self
@@ -76,7 +90,7 @@ pub fn build(samples: &[SampleField], options: &LayoutOptions) -> Result<Layout>
             "give GRIB files or index sidecars with the fields, or widen --select",
         ));
     };
-    let home = Product::of(&first.key);
+    let home = options.home.clone().unwrap_or_else(|| Product::of(&first.key));
     let home_group = options.group.clone().unwrap_or_default();
     check_group_name(&home_group)?;
 
@@ -86,7 +100,8 @@ pub fn build(samples: &[SampleField], options: &LayoutOptions) -> Result<Layout>
         parts.entry(path).or_default().push(sample);
     }
     let select = options.select.as_ref().map(ToString::to_string);
-    let mut layout = Layout { home: Some(home), home_group, select, groups: BTreeMap::new() };
+    let control = options.control.clone();
+    let mut layout = Layout { home: Some(home), home_group, select, control, groups: BTreeMap::new() };
     for (path, fields) in parts {
         let group = build_group(&path, &fields, options)?;
         layout.groups.insert(path, group);
@@ -108,10 +123,12 @@ fn build_group(path: &str, fields: &[&SampleField], options: &LayoutOptions) -> 
         Some(times) => times.iter().copied().collect(),
         None => fields.iter().filter_map(|f| f.key.time).collect(),
     };
-    let steps: BTreeSet<i64> = match &options.steps {
+    let mut steps: BTreeSet<i64> = match &options.steps {
         Some(steps) => steps.iter().copied().collect(),
-        None => sampled_steps.clone(),
+        None if options.cycles.is_empty() => sampled_steps.clone(),
+        None => BTreeSet::new(),
     };
+    steps.extend(options.cycles.iter().flat_map(|cycle| &cycle.steps));
     let members: BTreeSet<u32> = match &options.members {
         Some(members) => members.iter().copied().collect(),
         None => fields.iter().filter_map(|f| f.key.number).collect(),
@@ -138,6 +155,7 @@ fn build_group(path: &str, fields: &[&SampleField], options: &LayoutOptions) -> 
         product: Product::of(&first.key),
         times: times.into_iter().collect(),
         steps,
+        cycles: if options.cycles.is_empty() { sampled_cycles(fields) } else { options.cycles.clone() },
         members: members.into_iter().collect(),
         levels,
         variables,
@@ -146,6 +164,25 @@ fn build_group(path: &str, fields: &[&SampleField], options: &LayoutOptions) -> 
         grid_dimensions,
         grid: Some((*first.grid).clone()),
     })
+}
+
+/// The steps of each hour of the day, where the samples show cycles of several hours with different steps.
+fn sampled_cycles(fields: &[&SampleField]) -> Vec<CycleSteps> {
+    let mut by_hour: BTreeMap<u8, BTreeSet<i64>> = BTreeMap::new();
+    for key in fields.iter().map(|f| &f.key) {
+        if let Some(time) = key.time {
+            by_hour.entry((time.rem_euclid(86_400) / 3600) as u8).or_default().insert(key.step);
+        }
+    }
+    let mut cycles: Vec<CycleSteps> = Vec::new();
+    for (hour, steps) in by_hour {
+        let steps: Vec<i64> = steps.into_iter().collect();
+        match cycles.iter_mut().find(|cycle| cycle.steps == steps) {
+            Some(cycle) => cycle.hours.push(hour),
+            None => cycles.push(CycleSteps { hours: vec![hour], steps }),
+        }
+    }
+    if cycles.len() > 1 { cycles } else { Vec::new() }
 }
 
 pub(crate) fn grid_layout(grid: &Grid) -> (Vec<u64>, Vec<String>) {
@@ -231,10 +268,7 @@ fn collect_variables(fields: &[&SampleField]) -> Result<BTreeMap<String, SeenVar
 }
 
 /// A type of level gets a dimension where the group's variables of that type, taken together, have several levels.
-fn level_dimensions(
-    seen: &BTreeMap<String, SeenVariable>,
-    options: &LayoutOptions,
-) -> BTreeMap<String, Vec<Level>> {
+fn level_dimensions(seen: &BTreeMap<String, SeenVariable>, options: &LayoutOptions) -> BTreeMap<String, Vec<Level>> {
     let mut levels: BTreeMap<String, BTreeSet<Level>> = BTreeMap::new();
     for variable in seen.values().filter(|v| !v.no_level && !name::level_in_name(&v.key)) {
         levels.entry(variable.key.type_of_level.to_string()).or_default().extend(variable.levels.iter().copied());
@@ -255,12 +289,7 @@ fn level_dimensions(
 }
 
 impl SeenVariable {
-    fn finish(
-        self,
-        levels: &BTreeMap<String, Vec<Level>>,
-        steps: &[i64],
-        sampled_steps: &BTreeSet<i64>,
-    ) -> Variable {
+    fn finish(self, levels: &BTreeMap<String, Vec<Level>>, steps: &[i64], sampled_steps: &BTreeSet<i64>) -> Variable {
         let key = &self.key;
         let dimension = levels.get(key.type_of_level).filter(|_| !self.no_level && !name::level_in_name(key));
         let level = match (dimension, self.levels.first()) {
@@ -294,6 +323,7 @@ impl SeenVariable {
             number: self.number,
             steps_not_expected,
             levels_not_expected,
+            expected_since: None,
             short_name: key.short_name().into_owned(),
             cf_name: key.names.map_or("", |n| n.cf_name).to_string(),
             name: key.names.map_or("", |n| n.name).to_string(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::grib::decode::ParameterIdentity;
+use crate::grib::decode::{ParameterIdentity, read_digest, write_digest};
 use crate::grib::grid::Grid;
 use crate::grib::key::{Decimal, Derived, FieldKey, GridDigest, StepType};
 
@@ -22,15 +22,19 @@ pub struct Product {
     /// MARS keys of the message's local section, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
+    /// MARS `stream`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
+    /// MARS `expver`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expver: Option<String>,
-    /// The digest of the grid section.
+    /// The digest of the grid section; in JSON, as in the codec's configuration, 32 hexadecimal digits.
+    #[serde(serialize_with = "write_digest", deserialize_with = "read_digest")]
     pub grid: GridDigest,
 }
 
 impl Product {
+    /// The product of a field.
     pub fn of(key: &FieldKey) -> Self {
         let mars = key.mars.as_ref();
         Self {
@@ -58,12 +62,15 @@ impl Product {
 /// A level, or the two sides of a layer, in the unit of its type of level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Level {
+    /// The level, or the upper side of a layer.
     pub level: Decimal,
+    /// The lower side of a layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level2: Option<Decimal>,
 }
 
 impl Level {
+    /// The level of a field; `None` when its type of level has no value.
     pub fn of(key: &FieldKey) -> Option<Self> {
         key.level.map(|level| Self { level, level2: key.level2 })
     }
@@ -94,14 +101,21 @@ pub enum LevelChoice {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Selector {
+    /// What is measured.
     pub parameter: ParameterIdentity,
+    /// ecCodes `typeOfLevel`.
     pub type_of_level: String,
     /// Code table 4.5 numbers: these tell level types apart that have no name.
     pub surfaces: (u8, u8),
+    /// How the level of the variable's fields is chosen.
     pub level: LevelChoice,
+    /// How values are made from the interval.
     pub step_type: StepType,
+    /// The interval that they speak about.
     pub window: Window,
+    /// Forecast, ensemble mean, probability, ...
     pub derived: Derived,
+    /// Other ecCodes keys that tell fields apart, with their values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extra: BTreeMap<String, i64>,
 }
@@ -110,6 +124,7 @@ pub struct Selector {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Variable {
+    /// Which fields are the variable's.
     pub selector: Selector,
     /// Whether the array has a `number` dimension.
     pub number: bool,
@@ -119,28 +134,53 @@ pub struct Variable {
     /// Levels of the dimension on which the product has no such field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels_not_expected: Vec<Level>,
+    /// The first reference time that has such fields, for a variable that was added to a cube.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_since: Option<i64>,
     /// The names as they were when the layout was made: for attributes and reports.
     pub short_name: String,
+    /// CF `standard_name`; empty when there is none.
     pub cf_name: String,
+    /// ecCodes `name`.
     pub name: String,
+    /// ecCodes `units`.
     pub units: String,
+    /// ecCodes `paramId`; 0 when there is none.
     pub param_id: u32,
+}
+
+/// The steps of the cycles that start at some hours of the day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CycleSteps {
+    /// Hours of the day, UTC.
+    pub hours: Vec<u8>,
+    /// Seconds after the reference time, ascending.
+    pub steps: Vec<i64>,
 }
 
 /// A group: one product, its dimensions and variables.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
+    /// The product of all its fields.
     pub product: Product,
+    /// Reference times, seconds since 1970, in the order in which they were allocated.
     pub times: Vec<i64>,
-    /// Seconds after the reference time, ascending.
+    /// Seconds after the reference time; ascending, but for steps that were added later.
     pub steps: Vec<i64>,
+    /// Which of the steps a cycle has, by its hour; every cycle has all where there is none.
+    pub cycles: Vec<CycleSteps>,
+    /// ecCodes `number`, ascending; 0 is the control.
     pub members: Vec<u32>,
     /// The dimension of each type of level that has one.
     pub levels: BTreeMap<String, Vec<Level>>,
+    /// The variables by name.
     pub variables: BTreeMap<String, Variable>,
+    /// ecCodes `gridType`.
     pub grid_type: String,
     /// The array's spatial shape: `[ny, nx]` or `[points]`.
     pub grid_shape: Vec<u64>,
+    /// Names of the spatial dimensions.
     pub grid_dimensions: Vec<String>,
     /// The grid itself while a layout is being made; a layout that was read from a repository has none.
     pub grid: Option<Grid>,
@@ -149,10 +189,15 @@ pub struct Group {
 /// Everything: groups by path (no leading slash; the root is "").
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Layout {
+    /// The product whose variables are in the home group; `None` without a cube.
     pub home: Option<Product>,
+    /// Path of the home product's group; empty: the root.
     pub home_group: String,
     /// The selection that the cube was made with: other fields are left out without a complaint.
     pub select: Option<String>,
+    /// MARS stream and type (`oper/fc`) of deterministic fields that fill member 0.
+    pub control: Option<String>,
+    /// The groups that hold a product, by path.
     pub groups: BTreeMap<String, Group>,
 }
 
@@ -168,24 +213,38 @@ impl Layout {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredGroup {
+    /// [`LAYOUT_VERSION`] of the writer.
     pub version: u32,
+    /// The product of all its fields.
     pub product: Product,
+    /// ecCodes `gridType`.
     pub grid_type: String,
+    /// The variables by name.
     pub variables: BTreeMap<String, Variable>,
     /// Levels as exact decimals; the coordinate arrays hold the same as float64.
     #[serde(default)]
     pub levels: BTreeMap<String, Vec<Level>>,
+    /// [`Group::cycles`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cycles: Vec<CycleSteps>,
 }
 
 /// What is stored under the key `gribchunk` of the root group's attributes, beside its own [`StoredGroup`] if it has one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredRoot {
+    /// [`LAYOUT_VERSION`] of the writer.
     pub version: u32,
+    /// [`Layout::home`].
     pub home: Product,
+    /// Path of the home product's group; empty: the root.
     pub home_group: String,
+    /// [`Layout::select`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<String>,
+    /// [`Layout::control`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
     /// Paths of all groups that hold a product.
     pub groups: Vec<String>,
 }
@@ -226,20 +285,30 @@ impl Group {
 
     /// Whether a run fills this slot; indices over the non-spatial dimensions.
     pub fn is_expected(&self, variable: &Variable, slot: &[u32]) -> bool {
-        let step = slot.get(1).and_then(|&i| self.steps.get(i as usize));
-        if step.is_none_or(|step| variable.steps_not_expected.binary_search(step).is_ok()) {
+        let at = |values: &[i64], axis: usize| slot.get(axis).and_then(|&i| values.get(i as usize)).copied();
+        let (Some(time), Some(step)) = (at(&self.times, 0), at(&self.steps, 1)) else { return false };
+        if !self.has_step(variable, time, step) {
             return false;
         }
         if variable.levels_not_expected.is_empty() {
             return true;
         }
-        let level = slot.get(2 + usize::from(variable.number)).and_then(|&i| self.level_dimension(variable).get(i as usize));
+        let level =
+            slot.get(2 + usize::from(variable.number)).and_then(|&i| self.level_dimension(variable).get(i as usize));
         level.is_none_or(|level| !variable.levels_not_expected.contains(level))
     }
 
-    /// How many slots of a variable a run of `times` times fills.
+    /// Whether the cycle of a reference time has a variable's fields at a step.
+    fn has_step(&self, variable: &Variable, time: i64, step: i64) -> bool {
+        let hour = time.rem_euclid(86_400) / 3600;
+        let cycle = self.cycles.iter().find(|cycle| cycle.hours.iter().any(|&h| i64::from(h) == hour));
+        variable.expected_since.is_none_or(|since| time >= since)
+            && cycle.is_none_or(|cycle| cycle.steps.binary_search(&step).is_ok())
+            && !variable.steps_not_expected.contains(&step)
+    }
+
+    /// How many slots of a variable the runs of all times fill.
     pub fn expected_slots(&self, variable: &Variable) -> u64 {
-        let steps = self.steps.iter().filter(|s| variable.steps_not_expected.binary_search(s).is_err()).count() as u64;
         let members = if variable.number { self.members.len() as u64 } else { 1 };
         let levels = match variable.selector.level {
             LevelChoice::Dimension => {
@@ -248,6 +317,7 @@ impl Group {
             }
             _ => 1,
         };
-        self.times.len() as u64 * steps * members * levels
+        let steps = |time: i64| self.steps.iter().filter(|&&step| self.has_step(variable, time, step)).count() as u64;
+        self.times.iter().map(|&time| steps(time)).sum::<u64>() * members * levels
     }
 }

@@ -4,8 +4,10 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::grib::grid::Coordinates;
+use crate::grib::key::StepType;
 
 use super::layout::{Group, LAYOUT_VERSION, Layout, Level, LevelChoice, StoredGroup, StoredRoot, Variable};
+use super::name::Window;
 use super::place::join;
 
 /// One node to write: `zarr.json` and, for coordinates, the one chunk that holds all values.
@@ -13,6 +15,7 @@ use super::place::join;
 pub struct Node {
     /// Path below `/`, "" for the root.
     pub path: String,
+    /// The document `zarr.json`.
     pub metadata: Value,
     /// `(shape, dimension names)` of an array.
     pub array: Option<(Vec<u64>, Vec<u64>, Vec<String>)>,
@@ -22,6 +25,15 @@ pub struct Node {
 
 /// All nodes of a layout, groups before what is in them.
 pub fn nodes(layout: &Layout) -> Result<Vec<Node>> {
+    let mut nodes = nodes_of_groups(layout)?;
+    for (path, group) in &layout.groups {
+        nodes.extend(group_arrays(path, group)?);
+    }
+    Ok(nodes)
+}
+
+/// The root group and all groups on the way to products.
+fn nodes_of_groups(layout: &Layout) -> Result<Vec<Node>> {
     let Some(home) = &layout.home else {
         return Err(Error::Layout { group: String::new(), reason: "no product".into() });
     };
@@ -30,11 +42,12 @@ pub fn nodes(layout: &Layout) -> Result<Vec<Node>> {
         home: home.clone(),
         home_group: layout.home_group.clone(),
         select: layout.select.clone(),
+        control: layout.control.clone(),
         groups: layout.groups.keys().cloned().collect(),
     };
     let mut nodes = vec![group_node("", layout.groups.get(""), Some(&root))?];
     let mut made = std::collections::BTreeSet::from([String::new()]);
-    for (path, group) in &layout.groups {
+    for path in layout.groups.keys() {
         let mut parent = String::new();
         for part in path.split('/').filter(|p| !p.is_empty()) {
             parent = join(&parent, part);
@@ -42,16 +55,75 @@ pub fn nodes(layout: &Layout) -> Result<Vec<Node>> {
                 nodes.push(group_node(&parent, layout.groups.get(&parent), None)?);
             }
         }
-        nodes.extend(group_arrays(path, group)?);
     }
     Ok(nodes)
 }
 
-/// The arrays whose length follows `time`: to be written again when times are added.
-pub fn time_nodes(path: &str, group: &Group) -> Vec<Node> {
-    let mut nodes = time_coordinates(path, group);
-    nodes.extend(group.variables.iter().map(|(name, variable)| variable_node(path, group, name, variable)));
-    nodes
+/// A node of a layout that grew: an existing one keeps everything of its `zarr.json` but what grew.
+pub struct GrownNode {
+    /// What is written if it is new.
+    pub node: Node,
+    /// Whether the node is there already.
+    pub exists: bool,
+}
+
+/// The nodes that differ between a layout and the same with additions.
+pub fn grown_nodes(old: &Layout, new: &Layout) -> Result<Vec<GrownNode>> {
+    let mut grown = Vec::new();
+    for node in nodes_of_groups(new)? {
+        // Group attributes hold the layout; they are written again with every change.
+        let exists = node.path.is_empty() || old.groups.contains_key(&node.path) || is_parent(old, &node.path);
+        grown.push(GrownNode { node, exists });
+    }
+    for (path, group) in &new.groups {
+        let Some(before) = old.groups.get(path) else {
+            grown.extend(group_arrays(path, group)?.into_iter().map(|node| GrownNode { node, exists: false }));
+            continue;
+        };
+        if before == group {
+            continue;
+        }
+        let mut add = |node: Node, exists: bool| grown.push(GrownNode { node, exists });
+        let timed = before.times != group.times || before.steps != group.steps;
+        if timed {
+            time_coordinates(path, group).into_iter().for_each(|node| add(node, true));
+        }
+        if before.steps != group.steps {
+            step_coordinates(path, group).into_iter().for_each(|node| {
+                let exists = node.path == join(path, "step") || bounds_names(before).contains(&node.path);
+                add(node, exists);
+            });
+        } else {
+            let known = bounds_names(before);
+            let new_bounds = step_coordinates(path, group).into_iter().filter(|n| n.path.contains("step_bounds"));
+            new_bounds.filter(|n| !known.contains(&n.path)).for_each(|node| add(node, false));
+        }
+        let had_members = before.variables.values().any(|v| v.number);
+        if before.members != group.members || !had_members {
+            member_coordinate(path, group).into_iter().for_each(|node| add(node, had_members));
+        }
+        for (kind, levels) in &group.levels {
+            let then = before.levels.get(kind);
+            if then != Some(levels) {
+                level_coordinate(path, kind, levels).into_iter().for_each(|node| add(node, then.is_some()));
+            }
+        }
+        let scalars = scalar_levels(before);
+        for scalar in scalar_levels(group).into_iter().filter(|s| !scalars.contains(s)) {
+            add(scalar_coordinate(path, &scalar), false);
+        }
+        for (name, variable) in &group.variables {
+            let there = before.variables.get(name);
+            if there.is_none_or(|there| before.slot_shape(there) != group.slot_shape(variable)) {
+                add(variable_node(path, group, name, variable), there.is_some());
+            }
+        }
+    }
+    Ok(grown)
+}
+
+fn is_parent(layout: &Layout, path: &str) -> bool {
+    layout.groups.keys().any(|group| group.starts_with(&format!("{path}/")))
 }
 
 fn group_node(path: &str, group: Option<&Group>, root: Option<&StoredRoot>) -> Result<Node> {
@@ -69,6 +141,7 @@ fn group_node(path: &str, group: Option<&Group>, root: Option<&StoredRoot>) -> R
             grid_type: group.grid_type.clone(),
             variables: group.variables.clone(),
             levels: group.levels.clone(),
+            cycles: group.cycles.clone(),
         };
         ours.insert("group".into(), to_value(serde_json::to_value(stored))?);
     }
@@ -108,32 +181,74 @@ fn stored<T: serde::de::DeserializeOwned>(metadata: &Value, part: &str, path: &s
 
 fn group_arrays(path: &str, group: &Group) -> Result<Vec<Node>> {
     let mut nodes = time_coordinates(path, group);
-    let steps: Vec<i64> = group.steps.clone();
-    nodes.push(coordinate(
-        join(path, "step"),
-        &[("step", steps.len())],
-        Data::Int(steps),
-        json!({"standard_name": "forecast_period", "long_name": "time since forecast_reference_time", "units": "seconds", "dtype": "timedelta64[ns]"}),
-    ));
-    if group.variables.values().any(|v| v.number) {
-        let members: Vec<i64> = group.members.iter().map(|&m| i64::from(m)).collect();
-        nodes.push(coordinate(
-            join(path, "number"),
-            &[("number", members.len())],
-            Data::Int(members),
-            json!({"standard_name": "realization", "long_name": "ensemble member numerical id", "units": "1"}),
-        ));
-    }
+    nodes.extend(step_coordinates(path, group));
+    nodes.extend(member_coordinate(path, group));
     for (kind, levels) in &group.levels {
         nodes.extend(level_coordinate(path, kind, levels));
     }
-    for (name, kind, level) in scalar_levels(group) {
-        let values = vec![level.level.to_f64()];
-        nodes.push(coordinate(join(path, &name), &[], Data::Float(values), level_attributes(&kind)));
-    }
+    nodes.extend(scalar_levels(group).iter().map(|scalar| scalar_coordinate(path, scalar)));
     nodes.extend(grid_coordinates(path, group)?);
     nodes.extend(group.variables.iter().map(|(name, variable)| variable_node(path, group, name, variable)));
     Ok(nodes)
+}
+
+/// `step`, and for variables of intervals the interval of each step.
+fn step_coordinates(path: &str, group: &Group) -> Vec<Node> {
+    let timedelta = |long_name: &str| json!({"long_name": long_name, "units": "seconds", "dtype": "timedelta64[ns]"});
+    let mut attributes = timedelta("time since forecast_reference_time");
+    if let Some(object) = attributes.as_object_mut() {
+        object.insert("standard_name".into(), json!("forecast_period"));
+    }
+    let length = group.steps.len();
+    let mut nodes = vec![coordinate(join(path, "step"), &[("step", length)], Data::Int(group.steps.clone()), attributes)];
+    let windows: std::collections::BTreeSet<Window> =
+        group.variables.values().map(|v| v.selector.window).filter(|w| *w != Window::Instant).collect();
+    for window in windows {
+        let Some(name) = bounds_name(window) else { continue };
+        let bounds = group.steps.iter().flat_map(|&step| match window {
+            Window::Length(seconds) => [step - seconds, step],
+            _ => [0, step],
+        });
+        let dimensions = [("step", length), ("bounds", 2)];
+        nodes.push(coordinate(
+            join(path, &name),
+            &dimensions,
+            Data::Int(bounds.collect()),
+            timedelta("start and end of the interval"),
+        ));
+    }
+    nodes
+}
+
+/// `step_bounds` of run totals, `step_bounds_6h` of 6-hour buckets.
+fn bounds_name(window: Window) -> Option<String> {
+    match window {
+        Window::Instant => None,
+        Window::FromStart => Some("step_bounds".into()),
+        Window::Length(seconds) => Some(format!("step_bounds_{}", super::name::duration(seconds))),
+    }
+}
+
+/// Paths of a group's interval coordinates.
+fn bounds_names(group: &Group) -> std::collections::BTreeSet<String> {
+    group.variables.values().filter_map(|v| bounds_name(v.selector.window)).collect()
+}
+
+fn member_coordinate(path: &str, group: &Group) -> Option<Node> {
+    if !group.variables.values().any(|v| v.number) {
+        return None;
+    }
+    let members: Vec<i64> = group.members.iter().map(|&m| i64::from(m)).collect();
+    Some(coordinate(
+        join(path, "number"),
+        &[("number", members.len())],
+        Data::Int(members),
+        json!({"standard_name": "realization", "long_name": "ensemble member numerical id", "units": "1"}),
+    ))
+}
+
+fn scalar_coordinate(path: &str, (name, kind, level): &(String, String, Level)) -> Node {
+    coordinate(join(path, name), &[], Data::Float(vec![level.level.to_f64()]), level_attributes(kind))
 }
 
 fn time_coordinates(path: &str, group: &Group) -> Vec<Node> {
@@ -192,7 +307,9 @@ fn level_attributes(kind: &str) -> Value {
         "depthBelowLand" | "depthBelowLandLayer" => {
             json!({"standard_name": "depth", "long_name": "soil depth", "units": "m", "positive": "down"})
         }
-        "hybrid" => json!({"standard_name": "atmosphere_hybrid_sigma_pressure_coordinate", "long_name": "hybrid level", "units": "1", "positive": "down"}),
+        "hybrid" => {
+            json!({"standard_name": "atmosphere_hybrid_sigma_pressure_coordinate", "long_name": "hybrid level", "units": "1", "positive": "down"})
+        }
         other => json!({"long_name": other, "GRIB_typeOfLevel": other}),
     }
 }
@@ -285,6 +402,18 @@ fn variable_node(path: &str, group: &Group, name: &str, variable: &Variable) -> 
     put("GRIB_typeOfLevel", json!(selector.type_of_level));
     put("GRIB_stepType", json!(selector.step_type.ec_codes_name()));
     let mut coordinates = vec!["valid_time".to_string()];
+    if let Some(bounds) = bounds_name(selector.window) {
+        let method = match selector.step_type {
+            StepType::Accumulation | StepType::Sum => "sum",
+            StepType::Average => "mean",
+            StepType::Maximum => "maximum",
+            StepType::Minimum => "minimum",
+            StepType::StandardDeviation => "standard_deviation",
+            _ => "point",
+        };
+        put("cell_methods", json!(format!("step: {method}")));
+        coordinates.push(bounds);
+    }
     if let LevelChoice::One(level) = selector.level {
         put("GRIB_level", json!(level.level.to_f64()));
         coordinates.push(scalar_name(&selector.type_of_level, &level));
@@ -294,7 +423,8 @@ fn variable_node(path: &str, group: &Group, name: &str, variable: &Variable) -> 
             put("grid_mapping", json!(mapping));
             coordinates.push(mapping.to_string());
         }
-        if group.grid_dimensions.first().is_some_and(|d| d == "y" || d == "values") && grid.coordinates_note().is_none() {
+        if group.grid_dimensions.first().is_some_and(|d| d == "y" || d == "values") && grid.coordinates_note().is_none()
+        {
             coordinates.extend(["latitude".to_string(), "longitude".to_string()]);
         }
     }
@@ -309,7 +439,8 @@ fn variable_node(path: &str, group: &Group, name: &str, variable: &Variable) -> 
             "codecs": default_inner_codecs(),
         }
     });
-    let metadata = array_metadata(&shape, &chunk, "float32", json!("NaN"), json!([codec]), &dimensions, attributes.into());
+    let metadata =
+        array_metadata(&shape, &chunk, "float32", json!("NaN"), json!([codec]), &dimensions, attributes.into());
     Node { path: join(path, name), metadata, array: Some((shape, chunk, dimensions)), values: None }
 }
 

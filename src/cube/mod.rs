@@ -4,12 +4,14 @@
 //! ([`metadata`]), and maps a field key to its slots ([`place`]).
 
 pub mod build;
+pub mod extend;
 pub mod layout;
 pub mod metadata;
 pub mod name;
 pub mod place;
 pub mod select;
 
+pub use extend::Extension;
 pub use build::{LayoutOptions, SampleField, build};
 pub use layout::{Group, Layout, Level, Product, Selector, Variable};
 pub use name::Window;

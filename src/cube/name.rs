@@ -25,6 +25,7 @@ pub fn windows(key: &FieldKey) -> Vec<Window> {
     match key.step_start {
         None => vec![Window::Instant],
         Some(start) if window_in_name(key, key.step - start) => vec![Window::Length(key.step - start)],
+        Some(0) if key.step == 0 => vec![Window::FromStart],
         Some(0) => vec![Window::FromStart, Window::Length(key.step)],
         Some(start) => vec![Window::Length(key.step - start)],
     }
@@ -58,17 +59,17 @@ pub fn variable_name(key: &FieldKey, window: Window) -> String {
     }
     match &key.derived {
         Derived::Probability { kind, lower, upper } => {
-            let word = match kind {
-                0 | 3 => "below",
-                1 | 4 => "above",
-                2 => "between",
-                _ => "kind",
+            // Code table 4.9 says which of the limits counts.
+            let (word, limits) = match kind {
+                0 => ("below".to_string(), [*lower, None]),
+                1 => ("above".to_string(), [None, *upper]),
+                2 => ("between".to_string(), [*lower, *upper]),
+                3 => ("above".to_string(), [*lower, None]),
+                4 => ("below".to_string(), [None, *upper]),
+                other => (format!("probability{other}"), [*lower, *upper]),
             };
             name.push_str(&format!("_{word}"));
-            if !(0..=4).contains(kind) {
-                name.push_str(&kind.to_string());
-            }
-            for limit in [lower, upper].into_iter().flatten() {
+            for limit in limits.iter().flatten() {
                 name.push_str(&limit_text(*limit));
             }
         }
@@ -136,7 +137,14 @@ fn home_type_of_level(key: &FieldKey) -> &'static str {
     if level_in_name(key) {
         return "heightAboveGround";
     }
-    crate::grib::names::implied_type_of_level(names.param_id).unwrap_or_else(|| home_by_name(names.name))
+    match crate::grib::names::implied_type_of_level(names.param_id) {
+        // ECMWF's GRIB 1 calls everything that is not on levels "surface": 2t, msl, tcc.
+        Some(_) if key.edition == 1 && key.type_of_level == "surface" => "surface",
+        Some(implied) => implied,
+        // ECMWF's waves are of the mean sea level, others' of the surface.
+        None if names.param_id / 1000 == 140 && key.centre == 98 => "meanSea",
+        None => home_by_name(names.name),
+    }
 }
 
 /// Where the definition leaves the level open, the long name often says it.

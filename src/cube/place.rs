@@ -33,6 +33,7 @@ impl std::fmt::Display for Slot {
 pub struct Refusal {
     /// The array it would belong to, as far as that is known.
     pub array: Option<String>,
+    /// Why, for the user.
     pub reason: String,
     /// The reference time is not there yet: allocating it would make a place.
     pub new_time: Option<i64>,
@@ -41,6 +42,32 @@ pub struct Refusal {
 impl Layout {
     /// The slots of a field: one for nearly all, more for a window that is both a run total and a bucket.
     pub fn place(&self, key: &FieldKey) -> Result<Vec<Slot>, Refusal> {
+        match self.as_control(key) {
+            Some(key) => self.place_key(&key),
+            None => self.place_key(key),
+        }
+    }
+
+    /// The key of member 0 when the field is one of those that were declared to be the control (`--control oper/fc`).
+    /// Open data hold no MARS keys: there every deterministic forecast of the centre on the cube's grid is one.
+    fn as_control(&self, key: &FieldKey) -> Option<FieldKey> {
+        let (stream, kind) = self.control.as_deref()?.split_once('/')?;
+        let home = self.home.as_ref()?;
+        let declared = key.mars.as_ref().is_none_or(|mars| mars.stream == stream && mars.kind == kind);
+        let deterministic = key.number.is_none() && key.derived == crate::grib::key::Derived::Forecast;
+        if !declared || !deterministic || key.centre != home.centre || key.grid != home.grid {
+            return None;
+        }
+        let mut control = key.clone();
+        control.number = Some(0);
+        if let (Some(mars), Some(class), Some(stream)) = (&mut control.mars, &home.class, &home.stream) {
+            mars.class = class.clone().into();
+            mars.stream = stream.clone().into();
+        }
+        Some(control)
+    }
+
+    fn place_key(&self, key: &FieldKey) -> Result<Vec<Slot>, Refusal> {
         let refuse = |array: Option<String>, reason: String| Refusal { array, reason, new_time: None };
         let Some(home) = &self.home else {
             return Err(refuse(None, "the repository has no layout: run init first".into()));
@@ -109,7 +136,10 @@ pub fn matches(variable: &Variable, key: &FieldKey, window: Window) -> Result<()
     } else if selector.type_of_level != key.type_of_level
         || (key.type_of_level == "unknown" && selector.surfaces != key.surfaces)
     {
-        format!("level type {} {:?}, not {} {:?}", key.type_of_level, key.surfaces, selector.type_of_level, selector.surfaces)
+        format!(
+            "level type {} {:?}, not {} {:?}",
+            key.type_of_level, key.surfaces, selector.type_of_level, selector.surfaces
+        )
     } else if selector.step_type != key.step_type {
         format!("statistic {:?}, not {:?}", key.step_type, selector.step_type)
     } else if selector.window != window {
@@ -128,23 +158,19 @@ impl Group {
     fn slot_index(&self, variable: &Variable, key: &FieldKey) -> Result<Vec<u32>, Refusal> {
         let refuse = |reason: String| Refusal { array: None, reason, new_time: None };
         let Some(time) = key.time else { return Err(refuse("the message has no reference time".into())) };
-        let Some(time_index) = self.times.iter().position(|&t| t == time) else {
-            return Err(Refusal {
-                array: None,
-                reason: format!("time {} is not allocated: run allocate", crate::time::format(time)),
-                new_time: Some(time),
-            });
-        };
-        let Ok(step_index) = self.steps.binary_search(&key.step) else {
+        let time_index = self.times.iter().position(|&t| t == time);
+        let Some(step_index) = self.steps.iter().position(|&s| s == key.step) else {
             return Err(refuse(format!("step {} is not in the layout", name::duration(key.step))));
         };
-        let mut index = vec![time_index as u32, step_index as u32];
+        let mut index = vec![time_index.unwrap_or(0) as u32, step_index as u32];
         match (variable.number, key.number) {
-            (true, Some(number)) => match self.members.binary_search(&number) {
-                Ok(i) => index.push(i as u32),
-                Err(_) => return Err(refuse(format!("number {number} is not in the layout"))),
+            (true, Some(number)) => match self.members.iter().position(|&m| m == number) {
+                Some(i) => index.push(i as u32),
+                None => return Err(refuse(format!("number {number} is not in the layout"))),
             },
-            (true, None) => return Err(refuse("the field is not an ensemble member, the variable's fields are".into())),
+            (true, None) => {
+                return Err(refuse("the field is not an ensemble member, the variable's fields are".into()));
+            }
             (false, Some(number)) => {
                 return Err(refuse(format!("the field is ensemble member {number}, the variable has no members")));
             }
@@ -161,7 +187,9 @@ impl Group {
                     (None, Some(level)) => {
                         return Err(refuse(format!("{} {level} is not in the layout", key.type_of_level)));
                     }
-                    (None, None) => return Err(refuse("the field has no level, the variable has a level dimension".into())),
+                    (None, None) => {
+                        return Err(refuse("the field has no level, the variable has a level dimension".into()));
+                    }
                 }
             }
             LevelChoice::None | LevelChoice::One(_) => {
@@ -172,6 +200,11 @@ impl Group {
                 };
                 return Err(refuse(format!("the field has {level}, the variable {wanted}")));
             }
+        }
+        if time_index.is_none() {
+            // Everything else has its place: allocating the time makes one.
+            let reason = format!("time {} is not allocated: run allocate", crate::time::format(time));
+            return Err(Refusal { array: None, reason, new_time: Some(time) });
         }
         Ok(index)
     }

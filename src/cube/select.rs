@@ -17,7 +17,10 @@ const SPATIAL_KEYS: &[&str] = &["latitude", "longitude", "y", "x", "values"];
 ///
 /// # Errors
 /// [`Error::Invalid`] that names the key and what there is.
-pub fn check_keys(selection: &Selection, groups: impl Iterator<Item = impl std::ops::Deref<Target = Group>>) -> Result<()> {
+pub fn check_keys(
+    selection: &Selection,
+    groups: impl Iterator<Item = impl std::ops::Deref<Target = Group>>,
+) -> Result<()> {
     let mut kinds: Vec<String> = groups
         .flat_map(|g| g.variables.values().map(|v| v.selector.type_of_level.clone()).collect::<Vec<_>>())
         .collect();
@@ -28,7 +31,11 @@ pub fn check_keys(selection: &Selection, groups: impl Iterator<Item = impl std::
         if !known && !kinds.iter().any(|kind| kind == key) && !is_type_of_level(key) {
             return Err(Error::invalid(
                 format!("selection key {key:?}"),
-                format!("use variable, time, step, number, {}, latitude, longitude or an ecCodes key ({})", kinds.join(", "), FIELD_KEYS.join(", ")),
+                format!(
+                    "use variable, time, step, number, {}, latitude, longitude or an ecCodes key ({})",
+                    kinds.join(", "),
+                    FIELD_KEYS.join(", ")
+                ),
             ));
         }
     }
@@ -37,9 +44,23 @@ pub fn check_keys(selection: &Selection, groups: impl Iterator<Item = impl std::
 
 fn is_type_of_level(key: &str) -> bool {
     const KINDS: &[&str] = &[
-        "isobaricInhPa", "isobaricInPa", "heightAboveGround", "heightAboveSea", "hybrid", "surface", "meanSea",
-        "depthBelowLand", "depthBelowLandLayer", "sigma", "potentialVorticity", "theta", "entireAtmosphere",
-        "soilLayer", "pressureFromGroundLayer", "heightAboveGroundLayer", "isobaricLayer",
+        "isobaricInhPa",
+        "isobaricInPa",
+        "heightAboveGround",
+        "heightAboveSea",
+        "hybrid",
+        "surface",
+        "meanSea",
+        "depthBelowLand",
+        "depthBelowLandLayer",
+        "sigma",
+        "potentialVorticity",
+        "theta",
+        "entireAtmosphere",
+        "soilLayer",
+        "pressureFromGroundLayer",
+        "heightAboveGroundLayer",
+        "isobaricLayer",
     ];
     KINDS.contains(&key)
 }
@@ -54,9 +75,9 @@ pub fn selects_field(selection: &Selection, key: &FieldKey, variables: &[String]
             "shortName" => any(&|t| t.is_text(&key.short_name())),
             "typeOfLevel" => any(&|t| t.is_text(key.type_of_level)),
             "stepType" => any(&|t| t.is_text(&key.step_type.ec_codes_name())),
-            "centre" => {
-                any(&|t| t.is_text(crate::grib::names::centre(key.centre).unwrap_or("")) || t.is_text(&key.centre.to_string()))
-            }
+            "centre" => any(&|t| {
+                t.is_text(crate::grib::names::centre(key.centre).unwrap_or("")) || t.is_text(&key.centre.to_string())
+            }),
             "paramId" => any(&|t| key.names.is_some_and(|n| number_in(t, i64::from(n.param_id)))),
             "step" | "endStep" => any(&|t| t.seconds().is_ok_and(|b| b.contains(&key.step))),
             "time" => any(&|t| key.time.is_some_and(|time| time_in(t, time, None, None))),
@@ -96,10 +117,12 @@ pub struct ChosenSlots {
 }
 
 impl ChosenSlots {
+    /// Whether the slot is one of them.
     pub fn contains(&self, slot: &[u32]) -> bool {
         slot.len() == self.indices.len() && self.indices.iter().zip(slot).all(|(all, i)| all.binary_search(i).is_ok())
     }
 
+    /// How many slots there are.
     pub fn count(&self) -> u64 {
         self.indices.iter().map(|i| i.len() as u64).product()
     }
@@ -120,9 +143,8 @@ pub fn chosen_slots(
     let selector = &variable.selector;
     let text = |key: &str, value: &str| selection.allows_text(key, value);
     let in_variables = text("variable", name) || text("variable", path) || text("variable", &format!("/{path}"));
-    let param_id = selection
-        .get("paramId")
-        .is_none_or(|terms| terms.iter().any(|t| number_in(t, i64::from(variable.param_id))));
+    let param_id =
+        selection.get("paramId").is_none_or(|terms| terms.iter().any(|t| number_in(t, i64::from(variable.param_id))));
     let single_level = match selector.level {
         LevelChoice::One(level) => ["level", "levelist", selector.type_of_level.as_str()].iter().all(|key| {
             let value = level.level.to_f64();
@@ -193,7 +215,9 @@ pub fn chosen_points(selection: &Selection, key: &str, values: &[f64]) -> Result
         let bounds = ordered(bounds, longitude);
         let inside: Vec<usize> = (0..values.len())
             .filter(|&i| {
-                values.get(i).is_some_and(|v| if longitude { bounds.contains_longitude(*v) } else { bounds.contains(*v) })
+                values
+                    .get(i)
+                    .is_some_and(|v| if longitude { bounds.contains_longitude(*v) } else { bounds.contains(*v) })
             })
             .collect();
         // A range that wraps starts behind the gap: 350:10 gives 350 .. 359, 0 .. 10.

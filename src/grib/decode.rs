@@ -173,11 +173,13 @@ impl From<ParameterForm> for ParameterIdentity {
     }
 }
 
-fn write_digest<S: Serializer>(digest: &GridDigest, serializer: S) -> Result<S::Ok, S::Error> {
+/// A digest as 32 hexadecimal digits.
+pub(crate) fn write_digest<S: Serializer>(digest: &GridDigest, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(digest)
 }
 
-fn read_digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GridDigest, D::Error> {
+/// A digest from 32 hexadecimal digits.
+pub(crate) fn read_digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GridDigest, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_digest(&text).ok_or_else(|| serde::de::Error::custom(format!("grid {text:?} is not 32 hexadecimal digits")))
 }

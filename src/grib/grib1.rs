@@ -302,6 +302,8 @@ impl<'a> Product<'a> {
             Some(13) if self.octet(62) >= 2 => four("referenceDate", 67),
             _ => {}
         }
+        // 0 and numbers with all bits set stand for "none".
+        extra.retain(|&(name, value)| name != "referenceDate" || (1_000_000..99_999_999).contains(&value));
         if let (Derived::Probability { .. }, Some((_, description))) = (self.derived(), self.ncep_probability()) {
             extra.push(("probability", short_digest(description)));
         }

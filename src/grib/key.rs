@@ -32,6 +32,7 @@ pub enum ParameterNumbers {
 
 /// What makes a field of an ensemble or of its products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Derived {
     /// A forecast or analysis: deterministic, control or member.
     Forecast,
@@ -56,6 +57,7 @@ pub struct Mars {
 
 /// ecCodes `stepType`: how values are made from the interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum StepType {
     Instant,
     Average,

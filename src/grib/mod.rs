@@ -4,15 +4,17 @@
 //! bytes -> walk (messages) -> sections (fields) -> key (what it is) / grid (where) / packing (how) -> decode (values)
 //! ```
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// Fields are named after the ecCodes keys that they hold; those need no second word.
+#![allow(missing_docs)]
 
 pub mod decode;
 pub mod error;
 mod grib1;
 mod grib2;
+mod grib2_keys;
 pub mod grid;
 pub mod header;
 pub mod key;
-mod grib2_keys;
 mod level;
 mod memory;
 pub mod names;

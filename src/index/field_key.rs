@@ -56,6 +56,7 @@ pub enum Disagreement {
     /// The sample's line and its own message differ; see [`Entry::disagreement`].
     #[error("the index contradicts the message: {}", .0.join("; "))]
     Contradiction(Vec<String>),
+    /// It may differ in what only headers say.
     #[error("the line is not of the sample's group")]
     OtherGroup,
     /// The line overlaps another, so its bytes may not be its message.

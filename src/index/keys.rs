@@ -16,6 +16,7 @@ pub struct Keys {
     pub step: Option<i64>,
     /// Start of the window, seconds after `time`; None for an instant and where the line does not say (ECMWF).
     pub step_start: Option<i64>,
+    /// What the step says of the values.
     pub step_kind: StepKind,
     /// A level that is a whole number of hPa (ECMWF `pl`, NOAA `N mb`) or of a model level (ECMWF `ml`). Any other level
     /// is only in [`LineText::level`].
@@ -27,10 +28,15 @@ pub struct Keys {
 /// How a line says that values are made from the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StepKind {
+    /// Values at the step.
     Instant,
+    /// Summed over an interval.
     Accumulation,
+    /// Averaged over an interval.
     Average,
+    /// The largest of an interval.
     Maximum,
+    /// The smallest of an interval.
     Minimum,
     /// The line does not say (all ECMWF lines), or says something else (its words are then in [`LineText::variant`]).
     Unknown,
@@ -60,11 +66,17 @@ pub enum Product {
 /// The numbers in `var discipline=0 center=7 local_table=1 parmcat=16 parm=201`; -1 where a number is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UnknownParameter {
+    /// Code table 0.0.
     pub discipline: i32,
+    /// Common code table C-11.
     pub centre: i32,
+    /// Version of the master tables.
     pub master_table: i32,
+    /// Version of the local tables.
     pub local_table: i32,
+    /// Code table 4.1.
     pub category: i32,
+    /// Code table 4.2.
     pub number: i32,
 }
 
@@ -76,16 +88,21 @@ pub struct LineText {
     /// ECMWF: `levtype`, and `levelist` behind a blank where that is not in [`Keys::level`]. NOAA: the level's text, but `mb`
     /// where the number is in [`Keys::level`].
     pub level: Box<str>,
+    /// What kind of product it is.
     pub product: Product,
     /// MARS `class`, empty when not said; so are the next four.
     pub class: Box<str>,
+    /// MARS `stream`.
     pub stream: Box<str>,
     /// MARS `type`.
     pub kind: Box<str>,
+    /// MARS `expver`.
     pub expver: Box<str>,
+    /// MARS `model`.
     pub model: Box<str>,
     /// Whatever else the line says that may tell fields apart, as it says it.
     pub variant: Box<str>,
+    /// The numbers of a parameter that the index has no name for.
     pub unknown_parameter: Option<UnknownParameter>,
     /// `param` is an ECMWF short name.
     pub param_is_short_name: bool,

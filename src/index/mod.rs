@@ -46,6 +46,7 @@ pub enum Format {
 /// A parsed index: what could be read, and what could not.
 #[derive(Debug, Clone)]
 pub struct Index {
+    /// Which kind of index it is.
     pub format: Format,
     /// In the order of the lines.
     pub entries: Vec<Entry>,
@@ -67,6 +68,7 @@ pub struct Entry {
     pub submessage: Option<u32>,
     /// The line's bytes are also claimed by another line (see [`Reason::Overlap`]): its header must be read.
     pub overlaps: bool,
+    /// What the line says of the field.
     pub keys: Keys,
 }
 
@@ -77,10 +79,12 @@ pub struct LineProblem {
     pub line: u32,
     /// The line, at most 200 bytes of it.
     pub text: String,
+    /// What is wrong.
     pub reason: Reason,
 }
 
-/// What is wrong with a line.
+/// What is wrong with a line; the error texts say it.
+#[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reason {
@@ -111,7 +115,8 @@ pub enum Reason {
     Overlap { line: u32 },
 }
 
-/// Why bytes are not an index at all.
+/// Why bytes are not an index at all; the error texts say it.
+#[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IndexError {

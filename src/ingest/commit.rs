@@ -26,28 +26,44 @@ const ATTEMPTS: usize = 20;
 /// Ledger elements named in a commit's metadata, which Icechunk copies into a file that every commit rewrites.
 const NAMED_ELEMENTS: usize = 16;
 
+/// What happens to fields of a reference time that the cube does not have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NewTimes {
+    /// The time is allocated first, in a commit of its own.
+    #[default]
+    Allocate,
+    /// The fields are refused.
+    Refuse,
+}
+
 /// How files are ingested.
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct IngestOptions {
     /// Fields that are decoded and stored at once; the others become virtual.
     pub materialise: Option<Selection>,
+    /// What happens to a slot that is filled already.
     pub on_conflict: Conflict,
     /// One commit for each file, rather than one for all.
     pub commit_each: bool,
+    /// What happens to fields of a reference time that the cube does not have.
+    pub new_times: NewTimes,
 }
 
 impl IngestOptions {
+    /// Sets [`materialise`](Self::materialise).
     pub fn materialise(mut self, selection: Selection) -> Self {
         self.materialise = Some(selection);
         self
     }
 
+    /// Sets [`on_conflict`](Self::on_conflict).
     pub fn on_conflict(mut self, conflict: Conflict) -> Self {
         self.on_conflict = conflict;
         self
     }
 
+    /// Sets [`commit_each`](Self::commit_each).
     pub fn commit_each(mut self) -> Self {
         self.commit_each = true;
         self
@@ -120,6 +136,9 @@ async fn commit_batch(
     batch: &[Scanned],
     options: &IngestOptions,
 ) -> Result<(Vec<FileReport>, Option<String>)> {
+    if options.new_times == NewTimes::Allocate {
+        allocate_new_times(repository, batch).await?;
+    }
     let mut last = None;
     for attempt in 0..ATTEMPTS {
         match try_commit(repository, batch, options).await {
@@ -133,6 +152,24 @@ async fn commit_batch(
         }
     }
     Err(last.unwrap_or_else(|| Error::invalid("ingest", "no attempt was made")))
+}
+
+/// Allocates the times of fields that have everything but their time in the cube.
+async fn allocate_new_times(repository: &Repository, batch: &[Scanned]) -> Result<()> {
+    let transaction = repository.transaction("main").await?;
+    let layout = transaction.layout();
+    let mut times = std::collections::BTreeSet::new();
+    for field in batch.iter().filter_map(|(_, scanned)| scanned.as_ref().ok()).flat_map(|s| &s.fields) {
+        if field.key.time.is_some_and(|time| times.contains(&time)) {
+            continue;
+        }
+        times.extend(layout.place(&field.key).err().and_then(|refusal| refusal.new_time));
+    }
+    if !times.is_empty() {
+        let times: Vec<i64> = times.into_iter().collect();
+        super::init::allocate(repository, &times).await?;
+    }
+    Ok(())
 }
 
 async fn try_commit(

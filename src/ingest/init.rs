@@ -6,12 +6,14 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::cube::build::{LayoutOptions, SampleField, build};
+use crate::cube::extend::Extension;
 use crate::cube::layout::Layout;
 use crate::error::{Error, Result};
 use crate::grib::grid::Grid;
 use crate::grib::key::GridDigest;
 use crate::grib::sections;
 use crate::repository::{Conflict, Repository};
+use crate::selection::Selection;
 use crate::source::{self, LocalFile, SourceFile};
 
 use super::scan::{ScannedFile, scan_file};
@@ -57,7 +59,10 @@ pub fn sample(sources: &[String]) -> Result<(Vec<SampleField>, Vec<String>)> {
     }
     if samples.is_empty() {
         let why = left_out.first().cloned().unwrap_or_else(|| "no fields".into());
-        return Err(Error::invalid(format!("no field could be read from the samples: {why}"), "give complete GRIB files"));
+        return Err(Error::invalid(
+            format!("no field could be read from the samples: {why}"),
+            "give complete GRIB files",
+        ));
     }
     Ok((samples, left_out))
 }
@@ -72,7 +77,11 @@ fn read_grid(scanned: &ScannedFile, file: &SourceFile, offset: u64, length: u64,
 }
 
 /// Allocates the cube of a layout in one commit: metadata and coordinates, no data chunk. Returns the snapshot id.
-pub async fn init(repository: &Repository, samples: &[SampleField], options: &LayoutOptions) -> Result<(Layout, String)> {
+pub async fn init(
+    repository: &Repository,
+    samples: &[SampleField],
+    options: &LayoutOptions,
+) -> Result<(Layout, String)> {
     let layout = build(samples, options)?;
     let mut transaction = repository.transaction("main").await?;
     transaction.create_layout(&layout).await?;
@@ -88,21 +97,55 @@ pub async fn init(repository: &Repository, samples: &[SampleField], options: &La
     Ok((layout, id.to_string()))
 }
 
-/// Adds reference times to all groups, in a commit of its own. Returns how many were new, and the snapshot.
-pub async fn allocate(repository: &Repository, times: &[i64]) -> Result<(usize, Option<String>)> {
+/// Adds reference times to all groups, in a commit of its own. Returns what was new, and the snapshot.
+pub async fn allocate(repository: &Repository, times: &[i64]) -> Result<(Extension, Option<String>)> {
+    extend(repository, times, None).await
+}
+
+/// Adds what samples have besides: times, steps, members, levels, variables and products, in one commit. `times` are added
+/// too; with [`LayoutOptions::times`] the samples' own are not.
+pub async fn allocate_from(
+    repository: &Repository,
+    samples: &[SampleField],
+    options: &LayoutOptions,
+) -> Result<(Extension, Option<String>)> {
+    extend(repository, options.times.as_deref().unwrap_or_default(), Some((samples, options))).await
+}
+
+async fn extend(
+    repository: &Repository,
+    times: &[i64],
+    samples: Option<(&[SampleField], &LayoutOptions)>,
+) -> Result<(Extension, Option<String>)> {
     for _ in 0..ATTEMPTS {
         let mut transaction = repository.transaction("main").await?;
-        let added = transaction.allocate_times(times).await?;
-        if added == 0 {
-            return Ok((0, None));
+        let mut extension = transaction.allocate_times(times).await?;
+        if let Some((samples, options)) = samples {
+            let layout = transaction.layout();
+            let options = LayoutOptions {
+                group: Some(layout.home_group.clone()),
+                select: match (&options.select, &layout.select) {
+                    (Some(select), _) => Some(select.clone()),
+                    (None, Some(text)) => Selection::parse(text).ok(),
+                    (None, None) => None,
+                },
+                home: layout.home.clone(),
+                ..options.clone()
+            };
+            let more = transaction.extend(&build(samples, &options)?).await?;
+            extension = Extension { times: extension.times + more.times, ..more };
         }
-        let texts: Vec<String> = times.iter().map(|t| crate::time::compact(*t)).collect();
+        if extension.is_empty() {
+            return Ok((extension, None));
+        }
         let changes = BTreeMap::from([
             ("action".to_string(), json!("allocate")),
-            ("newTimes".to_string(), json!(added)),
+            ("newTimes".to_string(), json!(extension.times)),
+            ("newVariables".to_string(), json!(extension.variables.len())),
         ]);
-        match transaction.commit(&format!("allocate {}", texts.join(" ")), changes, Conflict::Fail).await {
-            Ok(id) => return Ok((added, Some(id.to_string()))),
+        let message = format!("allocate {} times, {} variables", extension.times, extension.variables.len());
+        match transaction.commit(&message, changes, Conflict::Fail).await {
+            Ok(id) => return Ok((extension, Some(id.to_string()))),
             Err(Error::Conflict { .. }) => {}
             Err(error) => return Err(error),
         }

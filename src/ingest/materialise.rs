@@ -36,7 +36,8 @@ pub(super) fn decode_and_encode<'a>(
     fields: &'a [PlacedField],
 ) -> Result<Vec<Decoded<'a>>> {
     let file = LocalFile::open(&scanned.source.path)?;
-    let decode_one = |placed: &'a PlacedField| Decoded { placed, encoded: encode_field(layout, scanned, &file, placed) };
+    let decode_one =
+        |placed: &'a PlacedField| Decoded { placed, encoded: encode_field(layout, scanned, &file, placed) };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).max(1);
     let share = fields.len().div_ceil(threads).max(1);
     let parts: Vec<Vec<Decoded<'a>>> = std::thread::scope(|scope| {
@@ -83,11 +84,13 @@ pub struct MaterialiseOptions {
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MaterialiseReport {
+    /// Slots that were virtual and are stored now.
     pub materialised: u64,
     /// Bytes that were stored.
     pub bytes: u64,
     /// Slots that stay virtual, and why.
     pub failed: Vec<FailedSlot>,
+    /// Snapshot ids of the commits that were made.
     pub snapshots: Vec<String>,
 }
 

@@ -7,8 +7,8 @@ mod place;
 mod report;
 mod scan;
 
-pub use commit::{IngestOptions, ingest};
-pub use init::{allocate, init, sample};
+pub use commit::{IngestOptions, NewTimes, ingest};
+pub use init::{allocate, allocate_from, init, sample};
 pub use materialise::{MaterialiseOptions, MaterialiseReport, materialise};
 pub use report::{FileReport, IngestReport};
 pub use scan::{ScannedField, ScannedFile, scan_file};

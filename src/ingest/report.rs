@@ -8,7 +8,9 @@ use crate::repository::ledger::RefusedField;
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileReport {
+    /// `file:///...`
     pub url: String,
+    /// Bytes.
     pub size: u64,
     /// Fields found.
     pub fields: u64,
@@ -44,20 +46,24 @@ impl FileReport {
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IngestReport {
+    /// In the order in which they were committed.
     pub files: Vec<FileReport>,
     /// Snapshot ids of the commits that were made.
     pub snapshots: Vec<String>,
 }
 
 impl IngestReport {
+    /// [`FileReport::placed`] of all files.
     pub fn placed(&self) -> u64 {
         self.files.iter().map(|f| f.placed).sum()
     }
 
+    /// [`FileReport::materialised`] of all files.
     pub fn materialised(&self) -> u64 {
         self.files.iter().map(|f| f.materialised).sum()
     }
 
+    /// Number of refused fields of all files.
     pub fn refused(&self) -> u64 {
         self.files.iter().map(|f| f.refused.len() as u64).sum()
     }

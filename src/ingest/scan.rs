@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{Error, Result};
-use crate::grib::key::FieldKey;
 use crate::grib::KeyMemory;
-use crate::grib::sections::FieldSections;
+use crate::grib::key::FieldKey;
 use crate::grib::sections;
+use crate::grib::sections::FieldSections;
 use crate::grib::walk::{self, Found, RangedRead};
 use crate::index::{self, Entry};
 use crate::read::Fingerprint;
@@ -23,21 +23,28 @@ pub struct ScannedField {
     pub offset: u64,
     /// The message's length in bytes.
     pub length: u64,
-    /// The field's position in its message, and how many fields that has.
+    /// The field's position in its message, from 0.
     pub submessage: u32,
+    /// How many fields the message has.
     pub submessages: u32,
+    /// What the field is.
     pub key: FieldKey,
 }
 
 /// What a file holds.
 #[derive(Debug, Clone)]
 pub struct ScannedFile {
+    /// `file:///...`, without a fragment.
     pub url: String,
+    /// Where it was found.
     pub source: SourceFile,
+    /// What the file was when it was scanned.
     pub fingerprint: Fingerprint,
+    /// In the order of the file.
     pub fields: Vec<ScannedField>,
     /// Messages and index lines that gave no field.
     pub refused: Vec<RefusedField>,
+    /// What is odd but kept no field out.
     pub warnings: Vec<String>,
 }
 
@@ -126,7 +133,10 @@ fn refused(offset: u64, submessage: u32, reason: String) -> RefusedField {
 fn scan_index(file: &LocalFile, index: index::Index, scanned: &mut ScannedFile) {
     for problem in &index.problems {
         let text = format!("index line {}: {}", problem.line, problem.reason);
-        if matches!(problem.reason, index::Reason::WrappedOffsets | index::Reason::Overlap { .. } | index::Reason::Duplicate { .. }) {
+        if matches!(
+            problem.reason,
+            index::Reason::WrappedOffsets | index::Reason::Overlap { .. } | index::Reason::Duplicate { .. }
+        ) {
             scanned.warnings.push(text);
         } else {
             scanned.refused.push(RefusedField {

@@ -18,10 +18,13 @@ use crate::selection::Selection;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SlotState {
+    /// The product has no such field (`tp` at step 0).
     NotExpected,
     /// Nothing arrived.
     Missing,
+    /// A message elsewhere.
     Virtual,
+    /// Decoded and stored.
     Materialised,
     /// A field arrived and was refused, and there is nothing else.
     Failed,
@@ -33,12 +36,18 @@ pub enum SlotState {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CoverageCounts {
+    /// The sum of the others.
     pub expected: u64,
+    /// [`SlotState::Missing`].
     pub missing: u64,
+    /// [`SlotState::Virtual`].
     #[serde(rename = "virtual")]
     pub virtual_: u64,
+    /// [`SlotState::Materialised`].
     pub materialised: u64,
+    /// [`SlotState::Failed`].
     pub failed: u64,
+    /// [`SlotState::ReplacementFailed`].
     pub replacement_failed: u64,
 }
 
@@ -60,6 +69,7 @@ impl CoverageCounts {
         self.missing == 0 && self.failed == 0
     }
 
+    /// Adds the counts of other slots.
     pub fn add(&mut self, other: &Self) {
         self.expected += other.expected;
         self.missing += other.missing;
@@ -80,6 +90,7 @@ pub struct VariableCoverage {
     pub dimensions: Vec<String>,
     /// The coordinate values of these, as text.
     pub coordinates: Vec<Vec<String>>,
+    /// How many of the states are what.
     pub counts: CoverageCounts,
     /// One state a slot, in C order over `dimensions`.
     pub states: Vec<SlotState>,
@@ -89,14 +100,20 @@ pub struct VariableCoverage {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailedField {
+    /// The source file.
     pub url: String,
+    /// First byte of the message; `None` when the whole file is bad.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
+    /// What it is, as far as that is known.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub field: String,
+    /// Where it belongs, as far as that is known: `/t2m[0,1,2]` or `/t2m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<String>,
+    /// Why it has no place.
     pub reason: String,
+    /// When it was recorded, RFC 3339.
     pub recorded: String,
 }
 
@@ -104,9 +121,13 @@ pub struct FailedField {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Coverage {
+    /// Id of the snapshot that was looked at.
     pub snapshot: String,
+    /// The sum over the variables.
     pub total: CoverageCounts,
+    /// One for each variable of which the selection takes something, sorted by path.
     pub variables: Vec<VariableCoverage>,
+    /// All refused fields and bad files on record, whatever the selection.
     pub failures: Vec<FailedField>,
 }
 
@@ -141,8 +162,12 @@ pub async fn coverage(snapshot: &Snapshot, selection: Option<&Selection>) -> Res
     };
     let records = ledger::read_all(snapshot.session()).await?;
     let refused = refused_slots(&records);
-    let mut result =
-        Coverage { snapshot: snapshot.id(), total: CoverageCounts::default(), variables: Vec::new(), failures: failures(records) };
+    let mut result = Coverage {
+        snapshot: snapshot.id(),
+        total: CoverageCounts::default(),
+        variables: Vec::new(),
+        failures: failures(records),
+    };
     for (path, group) in &snapshot.layout().groups {
         for (name, variable) in &group.variables {
             let array = join(path, name);

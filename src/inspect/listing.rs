@@ -14,11 +14,15 @@ use crate::source::{self, LocalFile, SourceFile};
 /// Statistics of a field's values, in the order of the message.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FieldValues {
+    /// Points of the grid.
     pub count: usize,
+    /// Masked points.
     pub missing: usize,
     /// Over the values that are not missing, of the float64 values.
     pub min: Option<f64>,
+    /// The largest value that is not masked.
     pub max: Option<f64>,
+    /// The mean of the values that are not masked.
     pub mean: Option<f64>,
     /// SHA-256 of the values as little-endian float32, missing as 0x7fc00000.
     pub sha256_f32le: String,
@@ -28,10 +32,13 @@ pub struct FieldValues {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldListing {
+    /// Path of the GRIB file.
     pub file: String,
     /// The message's number in its file, from 1.
     pub message: usize,
+    /// First byte of the message.
     pub offset: u64,
+    /// Length of the message in bytes.
     pub length: u64,
     /// The field's number in its message, from 1; left out when the message has one field.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,12 +46,16 @@ pub struct FieldListing {
     /// The name of its variable in a cube.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<String>,
+    /// What the field is; `None` for a broken message.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub header: Option<FieldHeader>,
+    /// Where its points are.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub grid: Option<GridKeys>,
+    /// How its values are packed.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub packing: Option<PackingKeys>,
+    /// Statistics of the values, when they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<FieldValues>,
     /// Which decoder was used for the values.
@@ -154,14 +165,8 @@ fn field_values(sections: &FieldSections<'_>) -> std::result::Result<(FieldValue
     let grid = Grid::from_sections(sections).map_err(|e| e.to_string())?;
     let mut values = vec![f64::NAN; grid.points()];
     let report = packing::decode(sections, grid.points(), &mut values).map_err(|e| e.to_string())?;
-    let mut statistics = FieldValues {
-        count: values.len(),
-        missing: 0,
-        min: None,
-        max: None,
-        mean: None,
-        sha256_f32le: String::new(),
-    };
+    let mut statistics =
+        FieldValues { count: values.len(), missing: 0, min: None, max: None, mean: None, sha256_f32le: String::new() };
     let mut hash = Sha256::new();
     let mut bytes = Vec::with_capacity(values.len().min(1 << 16) * 4);
     let mut sum = 0.0;

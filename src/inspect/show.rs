@@ -14,7 +14,9 @@ use super::coverage::{CoverageCounts, chunk_states};
 /// A dimension of a group.
 #[derive(Debug, Clone, Serialize)]
 pub struct DimensionSummary {
+    /// Name of the dimension.
     pub name: String,
+    /// Number of elements.
     pub length: u64,
     /// First and last coordinate value as text, where the layout knows them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,9 +29,13 @@ pub struct DimensionSummary {
 pub struct ArraySummary {
     /// Path below `/`.
     pub array: String,
+    /// Zarr's name of the data type.
     pub data_type: String,
+    /// Names of the dimensions, in order.
     pub dimensions: Vec<String>,
+    /// Their lengths.
     pub shape: Vec<u64>,
+    /// As stored.
     pub attributes: serde_json::Map<String, Value>,
     /// For arrays of the cube.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,8 +52,11 @@ pub struct ArraySummary {
 pub struct GroupSummary {
     /// Path below `/`, "" for the root.
     pub group: String,
+    /// ecCodes `gridType`.
     pub grid_type: String,
+    /// All dimensions of the group's arrays.
     pub dimensions: Vec<DimensionSummary>,
+    /// The variables.
     pub arrays: Vec<ArraySummary>,
 }
 
@@ -55,10 +64,15 @@ pub struct GroupSummary {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RepositorySummary {
+    /// Id of the snapshot that was looked at.
     pub snapshot: String,
+    /// Sorted by path.
     pub groups: Vec<GroupSummary>,
+    /// Slots of all variables.
     pub total: CoverageCounts,
+    /// Bytes of materialised chunks, as stored.
     pub stored_bytes: u64,
+    /// Bytes of messages that virtual chunks refer to.
     pub virtual_bytes: u64,
     /// Arrays outside the cube's groups, as other programs write them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -132,8 +146,7 @@ fn dimensions(group: &crate::cube::layout::Group) -> Vec<DimensionSummary> {
         range: ends(levels, ToString::to_string),
     }));
     let spatial = group.grid_dimensions.iter().zip(&group.grid_shape);
-    dimensions
-        .extend(spatial.map(|(name, &length)| DimensionSummary { name: name.clone(), length, range: None }));
+    dimensions.extend(spatial.map(|(name, &length)| DimensionSummary { name: name.clone(), length, range: None }));
     dimensions
 }
 

@@ -23,12 +23,19 @@ pub enum Storage {
 pub struct ArrayInfo {
     /// Path below `/`.
     pub name: String,
+    /// The same, as Icechunk has it.
     pub path: Path,
+    /// Elements in each dimension.
     pub shape: Vec<u64>,
+    /// Elements of a chunk in each dimension.
     pub chunk_shape: Vec<u64>,
+    /// Zarr's name of the data type.
     pub data_type: String,
+    /// `dim_0`, ... where the array names none.
     pub dimension_names: Vec<String>,
+    /// How the chunks are stored.
     pub storage: Storage,
+    /// As stored.
     pub attributes: serde_json::Map<String, Value>,
     /// The document as stored.
     pub metadata: Value,

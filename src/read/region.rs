@@ -25,7 +25,10 @@ enum Source {
     Missing,
     /// Held here, so that it cannot leave the cache before it is used.
     Cached(Arc<[f32]>),
-    Virtual { location: String, reference: VirtualChunkRef },
+    Virtual {
+        location: String,
+        reference: VirtualChunkRef,
+    },
     Stored(Bytes),
 }
 
@@ -333,7 +336,10 @@ impl Shared {
                 let message = self.fetch(location, reference)?;
                 let place = format!("{location} at byte {}", reference.offset);
                 let Some(slot) = snapshot.slot(info, index) else {
-                    return Err(Error::Layout { group: info.name.clone(), reason: "not an array of the layout".into() });
+                    return Err(Error::Layout {
+                        group: info.name.clone(),
+                        reason: "not an array of the layout".into(),
+                    });
                 };
                 let (sections, key) = self.field_of_slot(&slot, &place, &message)?;
                 let grid = self.grid(&sections, &key, &place)?;

@@ -11,6 +11,7 @@ use super::snapshot::Snapshot;
 /// What a selection took of an array.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selected {
+    /// Names of the dimensions, in order.
     pub dimensions: Vec<String>,
     /// Indices into the array, dimension by dimension.
     pub indices: Vec<Vec<u64>>,
@@ -19,6 +20,7 @@ pub struct Selected {
 }
 
 impl Selected {
+    /// Length of each dimension of the values.
     pub fn shape(&self) -> Vec<usize> {
         self.indices.iter().map(Vec::len).collect()
     }
@@ -81,7 +83,10 @@ impl Snapshot {
             "uint64" => "<u8",
             "bool" => "|b1",
             other => {
-                return Err(Error::invalid(format!("/{} of data type {other}", info.name), "read it with another tool"));
+                return Err(Error::invalid(
+                    format!("/{} of data type {other}", info.name),
+                    "read it with another tool",
+                ));
             }
         };
         let store = std::sync::Arc::new(self.store(crate::store::View::Decoded));

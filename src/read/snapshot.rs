@@ -32,7 +32,9 @@ pub enum ChunkState {
     Virtual {
         /// The source's URL, without the fragment that holds its fingerprint.
         location: String,
+        /// First byte of the message in the source.
         offset: u64,
+        /// Length of the message in bytes.
         length: u64,
         /// Whether the source's change would be noticed.
         verified: bool,

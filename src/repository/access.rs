@@ -54,13 +54,11 @@ impl Access {
     pub fn remember(&self, path: &Path) -> Result<()> {
         self.allow(path)?;
         let Some(file) = &self.state_file else { return Ok(()) };
-        let prefixes: Vec<PathBuf> = {
-            let prefixes = self.prefixes.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-            prefixes.iter().cloned().collect()
-        };
-        let known: Vec<PathBuf> =
+        // Only what was ingested from: prefixes that the caller or the environment allows end with this process.
+        let path = path.canonicalize().map_err(Error::io(path))?;
+        let mut prefixes: BTreeSet<PathBuf> =
             std::fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        if known == prefixes {
+        if !prefixes.insert(path) {
             return Ok(());
         }
         let text = serde_json::to_vec_pretty(&prefixes)
@@ -80,7 +78,9 @@ impl Access {
         let real = path.canonicalize().map_err(|e| Error::Source {
             location: location.to_string(),
             reason: match e.kind() {
-                std::io::ErrorKind::NotFound => "the source file is gone; restore it, or ingest its fields again".into(),
+                std::io::ErrorKind::NotFound => {
+                    "the source file is gone; restore it, or ingest its fields again".into()
+                }
                 _ => e.to_string(),
             },
         })?;
@@ -136,6 +136,23 @@ mod tests {
             assert!(matches!(access.check(&url(refused)), Err(Error::NotAllowed { .. })), "{refused}");
         }
         assert!(access.check("s3://bucket/a.grib2").is_err());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn only_sources_are_remembered() {
+        let dir = std::env::temp_dir().join(format!("gribchunk-remember-{}", std::process::id()));
+        let (source, other, allowed) = (dir.join("source"), dir.join("other"), dir.join("allowed"));
+        [&source, &other, &allowed].map(|directory| std::fs::create_dir_all(directory).unwrap());
+        let file = dir.join("state.json");
+        let opened = || Access { prefixes: RwLock::default(), state_file: Some(file.clone()) };
+        let (first, second) = (opened(), opened());
+        first.allow(&allowed).unwrap();
+        first.remember(&source).unwrap();
+        // Another process, which was open before.
+        second.remember(&other).unwrap();
+        let remembered: BTreeSet<PathBuf> = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!(remembered, [source, other].map(|directory| directory.canonicalize().unwrap()).into());
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

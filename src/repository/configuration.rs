@@ -2,7 +2,8 @@
 
 use icechunk::config::{
     CachingConfig, ManifestConfig, ManifestPreloadCondition, ManifestPreloadConfig, ManifestSplitCondition,
-    ManifestSplitDim, ManifestSplitDimCondition, ManifestSplittingConfig, ManifestVirtualChunkLocationCompressionConfig,
+    ManifestSplitDim, ManifestSplitDimCondition, ManifestSplittingConfig,
+    ManifestVirtualChunkLocationCompressionConfig,
 };
 use icechunk::virtual_chunks::VirtualChunkContainer;
 use icechunk::{ObjectStoreConfig, RepositoryConfig};
@@ -35,7 +36,7 @@ pub fn repository_configuration() -> RepositoryConfig {
             )]),
         }),
         virtual_chunk_location_compression: Some(ManifestVirtualChunkLocationCompressionConfig {
-            min_num_chunks: Some(u16::MAX.into()),
+            min_num_chunks: Some(u16::MAX),
             ..Default::default()
         }),
         max_concurrent_manifest_fetches_during_commit: Some(16),

@@ -49,26 +49,28 @@ impl From<&str> for Reference {
 /// One snapshot of a history.
 #[derive(Debug, Clone, Serialize)]
 pub struct LogEntry {
+    /// Snapshot id.
     pub id: String,
+    /// Id of the snapshot before; `None` for the first.
     pub parent: Option<String>,
     /// When it was committed, RFC 3339.
     pub time: String,
+    /// One line.
     pub message: String,
     /// Counts of what the commit did; empty for commits of other programs.
     #[serde(flatten)]
     pub changes: serde_json::Map<String, serde_json::Value>,
 }
 
-pub(super) async fn resolve(
-    repository: &icechunk::Repository,
-    at: &Reference,
-    location: &str,
-) -> Result<VersionInfo> {
+pub(super) async fn resolve(repository: &icechunk::Repository, at: &Reference, location: &str) -> Result<VersionInfo> {
     let name = match at {
         Reference::Moment(at) => {
             let version = VersionInfo::AsOf { branch: "main".into(), at: *at };
             let id = repository.resolve_version(&version).await.map_err(|_| {
-                Error::not_found(format!("a snapshot of main at or before {}", Reference::Moment(*at)), "see `gribchunk log`")
+                Error::not_found(
+                    format!("a snapshot of main at or before {}", Reference::Moment(*at)),
+                    "see `gribchunk log`",
+                )
             })?;
             return Ok(VersionInfo::SnapshotId(id));
         }

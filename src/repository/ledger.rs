@@ -29,7 +29,9 @@ const LARGEST_ELEMENT: u64 = 64 << 20;
 /// A field that did not get its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedField {
+    /// First byte of the message in the file.
     pub offset: u64,
+    /// Position of the field in its message, from 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub submessage: u32,
     /// What it is, as far as that is known.
@@ -38,13 +40,16 @@ pub struct RefusedField {
     /// `/t2m[0,2,3]` when the slot is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<String>,
+    /// Why it has no place.
     pub reason: String,
 }
 
 /// What one source file brought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
+    /// `file:///...`, without a fragment.
     pub url: String,
+    /// Bytes.
     pub size: u64,
     /// Modification time in nanoseconds since 1970, of a local file.
     pub mtime_ns: u64,
@@ -56,6 +61,7 @@ pub struct FileRecord {
     /// Fields left out because another field was there and the policy was to keep it.
     #[serde(default, skip_serializing_if = "is_zero_u64")]
     pub kept: u64,
+    /// Fields without a place, at most 10,000 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedField>,
     /// Refusals that are not listed.

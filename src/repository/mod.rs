@@ -35,16 +35,19 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
+    /// Adds one to [`allow`](Self::allow).
     pub fn allow(mut self, prefix: impl Into<String>) -> Self {
         self.allow.push(prefix.into());
         self
     }
 
+    /// Sets [`require_verified`](Self::require_verified).
     pub fn require_verified(mut self) -> Self {
         self.require_verified = true;
         self
     }
 
+    /// Sets [`cache_bytes`](Self::cache_bytes).
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = Some(bytes);
         self
@@ -82,7 +85,8 @@ impl Repository {
             });
         }
         std::fs::create_dir_all(&path).map_err(Error::io(&path))?;
-        let storage = local_storage::local_storage(&path).await.map_err(Error::repository(path.display().to_string()))?;
+        let storage =
+            local_storage::local_storage(&path).await.map_err(Error::repository(path.display().to_string()))?;
         Self::create_on(storage, path.display().to_string(), Some(path), options).await
     }
 
@@ -125,7 +129,8 @@ impl Repository {
                 "the directory holds something else; make a repository with `gribchunk init` in an empty one",
             ));
         }
-        let storage = local_storage::local_storage(&path).await.map_err(Error::repository(path.display().to_string()))?;
+        let storage =
+            local_storage::local_storage(&path).await.map_err(Error::repository(path.display().to_string()))?;
         let access = Arc::new(Access::load(Some(&path), &options.allow)?);
         let configuration = icechunk::Repository::fetch_config(Arc::clone(&storage))
             .await

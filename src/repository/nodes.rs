@@ -39,9 +39,16 @@ pub async fn node(session: &Session, path: &str) -> Result<Option<(NodeSnapshot,
 pub async fn read_layout(session: &Session) -> Result<Layout> {
     let Some((_, root_json)) = node(session, "").await? else { return Ok(Layout::default()) };
     let Some(root) = metadata::stored_root(&root_json)? else { return Ok(Layout::default()) };
-    let mut layout = Layout { home: Some(root.home), home_group: root.home_group, select: root.select, groups: BTreeMap::new() };
+    let mut layout = Layout {
+        home: Some(root.home),
+        home_group: root.home_group,
+        select: root.select,
+        control: root.control,
+        groups: BTreeMap::new(),
+    };
     for path in root.groups {
-        let missing = || Error::Layout { group: path.clone(), reason: "the layout names it, but it is not there".into() };
+        let missing =
+            || Error::Layout { group: path.clone(), reason: "the layout names it, but it is not there".into() };
         let (_, json) = node(session, &path).await?.ok_or_else(missing)?;
         let stored = metadata::stored_group(&json, &path)?.ok_or_else(missing)?;
         let integers = |values: Option<Vec<u8>>| -> Vec<i64> {
@@ -54,6 +61,7 @@ pub async fn read_layout(session: &Session) -> Result<Layout> {
             product: stored.product,
             times,
             steps,
+            cycles: stored.cycles,
             members: members.into_iter().filter_map(|m| u32::try_from(m).ok()).collect(),
             levels: stored.levels,
             variables: stored.variables,
@@ -89,7 +97,8 @@ pub async fn coordinate_values(session: &Session, path: &str) -> Result<Option<V
     let Some(bytes) = chunk_bytes(session, &node.path, &vec![0; dimensions]).await? else { return Ok(None) };
     let mut values = Vec::new();
     let limit = points as usize * 8;
-    let bad = |reason: String| Error::Layout { group: path.into(), reason: format!("its values cannot be read: {reason}") };
+    let bad =
+        |reason: String| Error::Layout { group: path.into(), reason: format!("its values cannot be read: {reason}") };
     let mut decoder = zstd::Decoder::new(bytes.as_ref()).map_err(|e| bad(e.to_string()))?;
     std::io::Read::read_to_end(&mut std::io::Read::take(&mut decoder, limit as u64 + 1), &mut values)
         .map_err(|e| bad(e.to_string()))?;

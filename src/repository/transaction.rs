@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use icechunk::Store;
+use icechunk::conflicts::ConflictSolver;
 use icechunk::conflicts::basic_solver::{BasicConflictSolver, VersionSelection};
 use icechunk::conflicts::detector::ConflictDetector;
-use icechunk::conflicts::ConflictSolver;
 use icechunk::format::manifest::{ChunkPayload, VirtualChunkRef};
 use icechunk::format::{ChunkIndices, SnapshotId};
 use icechunk::session::{Session, SessionErrorKind};
 use tokio::sync::RwLock;
 
-use crate::cube::layout::{Group, Layout};
-use crate::cube::metadata;
+use crate::cube::extend::Extension;
+use crate::cube::layout::Layout;
+use crate::cube::metadata::{self, GrownNode};
 use crate::cube::place::Slot;
 use crate::error::{Error, Result};
 
@@ -78,66 +79,39 @@ impl Transaction {
     }
 
     /// Adds reference times to every group. Times that are there already stay where they are; slots never move.
-    /// Returns how many were new.
-    pub async fn allocate_times(&mut self, times: &[i64]) -> Result<usize> {
-        let mut layout = (*self.layout).clone();
-        if layout.home.is_none() {
-            return Err(Error::not_found("a cube in this repository", "make one with `gribchunk init`"));
-        }
-        let mut added = std::collections::BTreeSet::new();
-        let mut session = self.session.write().await;
-        for (path, group) in &mut layout.groups {
-            let new: std::collections::BTreeSet<i64> =
-                times.iter().copied().filter(|t| !group.times.contains(t)).collect();
-            if new.is_empty() {
-                continue;
-            }
-            // An index never changes its meaning, so times are appended even when they are older ones.
-            group.times.extend(&new);
-            added.extend(new);
-            let nodes = self.with_existing_attributes(&session, path, group).await?;
-            nodes::write_nodes(&mut session, nodes).await?;
-        }
-        drop(session);
-        if !added.is_empty() {
-            self.layout = Arc::new(layout);
-            self.metadata_changed = true;
-        }
-        Ok(added.len())
+    pub async fn allocate_times(&mut self, times: &[i64]) -> Result<Extension> {
+        let (layout, extension) = self.layout.with_times(times);
+        self.grow(layout, &extension).await?;
+        Ok(extension)
     }
 
-    /// The arrays that follow `time`, with the new length and everything else of `zarr.json` as it is.
-    async fn with_existing_attributes(
-        &self,
-        session: &Session,
-        path: &str,
-        group: &Group,
-    ) -> Result<Vec<metadata::Node>> {
-        let mut nodes = metadata::time_nodes(path, group);
-        for node in &mut nodes {
-            let Some((_, existing)) = nodes::node(session, &node.path).await? else { continue };
-            let Some((shape, chunk, _)) = &mut node.array else { continue };
-            let coordinate = node.values.is_some();
-            let (new_shape, new_chunk) = (node.metadata["shape"].take(), node.metadata["chunk_grid"].take());
-            node.metadata = existing;
-            if !coordinate {
-                // The spatial shape comes from the array: a layout that was read has no grid.
-                let stored = node.metadata["shape"].as_array().cloned().unwrap_or_default();
-                let stored: Vec<u64> = stored.iter().filter_map(serde_json::Value::as_u64).collect();
-                let times = shape.first().copied();
-                *shape = stored;
-                if let (Some(first), Some(times)) = (shape.first_mut(), times) {
-                    *first = times;
-                }
-                let chunks = node.metadata["chunk_grid"]["configuration"]["chunk_shape"].as_array();
-                *chunk = chunks.into_iter().flatten().filter_map(serde_json::Value::as_u64).collect();
-                node.metadata["shape"] = serde_json::json!(shape);
-            } else {
-                node.metadata["shape"] = new_shape;
-                node.metadata["chunk_grid"] = new_chunk;
-            }
+    /// Adds everything that another layout has besides: times, steps, members, levels, variables, groups.
+    pub async fn extend(&mut self, other: &Layout) -> Result<Extension> {
+        let (layout, extension) = self.layout.extended(other);
+        self.grow(layout, &extension).await?;
+        Ok(extension)
+    }
+
+    async fn grow(&mut self, layout: Layout, extension: &Extension) -> Result<()> {
+        if self.layout.home.is_none() {
+            return Err(Error::not_found("a cube in this repository", "make one with `gribchunk init`"));
         }
-        Ok(nodes)
+        if extension.is_empty() {
+            return Ok(());
+        }
+        let mut session = self.session.write().await;
+        let mut nodes = Vec::new();
+        for GrownNode { mut node, exists } in metadata::grown_nodes(&self.layout, &layout)? {
+            if exists && let Some((_, existing)) = nodes::node(&session, &node.path).await? {
+                keep_existing(&mut node, existing);
+            }
+            nodes.push(node);
+        }
+        nodes::write_nodes(&mut session, nodes).await?;
+        drop(session);
+        self.layout = Arc::new(layout);
+        self.metadata_changed = true;
+        Ok(())
     }
 
     /// What a slot's chunk is now; `None` for a missing one.
@@ -178,7 +152,9 @@ impl Transaction {
         let writer = {
             let session = self.session.read().await;
             let index = self.chunk_indices(slot)?;
-            session.get_chunk_writer(&nodes::node_path(&slot.array)?, &index).map_err(Error::repository(context.clone()))?
+            session
+                .get_chunk_writer(&nodes::node_path(&slot.array)?, &index)
+                .map_err(Error::repository(context.clone()))?
         };
         writer(encoded).await.map_err(Error::repository(context))
     }
@@ -272,6 +248,23 @@ async fn changes_metadata(session: &Session) -> Result<bool> {
         &changed.updated_arrays,
     ];
     Ok(nodes.iter().any(|paths| !paths.is_empty()) || !changed.moved_nodes.is_empty())
+}
+
+/// Takes over what stands in an existing `zarr.json`, other people's attributes included, but for what grew.
+fn keep_existing(node: &mut metadata::Node, existing: serde_json::Value) {
+    let mut grown = std::mem::replace(&mut node.metadata, existing);
+    let Some((shape, chunk, _)) = &mut node.array else {
+        node.metadata["attributes"]["gribchunk"] = grown["attributes"]["gribchunk"].take();
+        return;
+    };
+    if node.values.is_some() {
+        node.metadata["shape"] = grown["shape"].take();
+        node.metadata["chunk_grid"] = grown["chunk_grid"].take();
+        return;
+    }
+    let stored = node.metadata["chunk_grid"]["configuration"]["chunk_shape"].as_array();
+    *chunk = stored.into_iter().flatten().filter_map(serde_json::Value::as_u64).collect();
+    node.metadata["shape"] = serde_json::json!(shape);
 }
 
 fn solver(on_chunk_conflict: VersionSelection) -> BasicConflictSolver {

@@ -33,11 +33,15 @@ pub enum TimePoint {
 /// A term with typed values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bounds<T> {
+    /// One value.
     Value(T),
     /// As written: `from` may be above `to` (latitudes from north to south, longitudes that wrap).
     Range {
+        /// The first.
         from: Option<T>,
+        /// The last.
         to: Option<T>,
+        /// Every how many.
         stride: Option<T>,
     },
 }

@@ -38,10 +38,12 @@ pub enum Command {
     },
     /// Makes a repository with an empty cube, all NaN, that has a place for every field of a run.
     Init(Init),
-    /// Adds reference times to the cube.
+    /// Adds reference times to the cube, and the variables, levels, steps and members of samples that are new.
     Allocate {
         repository: PathBuf,
-        /// 2026112106, or several separated by commas.
+        /// Samples, as for init.
+        sources: Vec<String>,
+        /// 2026112106, or several separated by commas; those of the samples by default.
         #[arg(long)]
         times: Option<String>,
     },
@@ -100,9 +102,10 @@ pub struct Init {
     /// Reference times of the cube, instead of those of the samples: 2026112100,2026112106
     #[arg(long)]
     pub times: Option<String>,
-    /// Steps of the cube, instead of those of the samples: 0:144:3,150:360:6 (hours)
+    /// Steps of the cube, instead of those of the samples: 0:144:3,150:360:6 (hours); for cycles of certain hours
+    /// 00/12z=0:360:6, several times
     #[arg(long)]
-    pub steps: Option<String>,
+    pub steps: Vec<String>,
     /// Members of the cube, instead of those of the samples: 0:50
     #[arg(long)]
     pub members: Option<String>,
@@ -112,6 +115,9 @@ pub struct Init {
     /// The group of the cube; the root group by default.
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
+    /// MARS stream and type of the fields that are the control, member 0: oper/fc
+    #[arg(long, value_name = "STREAM/TYPE")]
+    pub control: Option<String>,
     /// Types of level that get a dimension even where there is one level.
     #[arg(long, value_name = "TYPE_OF_LEVEL")]
     pub level_dimension: Vec<String>,
@@ -137,6 +143,15 @@ pub struct Ingest {
     /// One commit for each file.
     #[arg(long)]
     pub commit_each: bool,
+    /// What happens to fields of a reference time that the cube does not have.
+    #[arg(long, value_enum, default_value_t = NewTimes::Allocate)]
+    pub new_times: NewTimes,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum NewTimes {
+    Allocate,
+    Refuse,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]

@@ -17,8 +17,8 @@ const FILES: &[(&str, &[u8])] = &include!("demo_files.in");
 
 pub async fn demo(directory: Option<PathBuf>, json: bool) -> Result<Outcome> {
     let temporary = directory.is_none();
-    let directory = directory
-        .unwrap_or_else(|| std::env::temp_dir().join(format!("gribchunk-demo-{}", std::process::id())));
+    let directory =
+        directory.unwrap_or_else(|| std::env::temp_dir().join(format!("gribchunk-demo-{}", std::process::id())));
     let result = tell(&directory, json).await;
     if temporary {
         let _ = std::fs::remove_dir_all(&directory);

@@ -49,7 +49,8 @@ pub async fn get(arguments: Get, options: OpenOptions, json: bool) -> Result<Out
 fn write_npy(path: &Path, data_type: &str, shape: &[usize], data: &[u8]) -> Result<()> {
     let io = |source| Error::Io { path: path.to_path_buf(), source };
     let lengths: String = shape.iter().map(|n| format!("{n}, ")).collect();
-    let lengths = if shape.len() == 1 { lengths.trim_end().to_string() } else { lengths.trim_end_matches(", ").to_string() };
+    let lengths =
+        if shape.len() == 1 { lengths.trim_end().to_string() } else { lengths.trim_end_matches(", ").to_string() };
     let mut header = format!("{{'descr': '{data_type}', 'fortran_order': False, 'shape': ({lengths}), }}");
     while (10 + header.len() + 1) % 64 != 0 {
         header.push(' ');

@@ -37,8 +37,17 @@ fn print_field(field: &FieldListing, file: &mut String) -> Result<()> {
     if *file != field.file {
         println!("{}", field.file);
         println!(
-            "  {:>10} {:>9}  {:12} {:20} {:>8} {:10} {:>4} {:>9} {:>6} {:24} {}",
-            "offset", "length", "shortName", "typeOfLevel", "level", "dataDate", "time", "stepRange", "number", "packing", "grid"
+            "  {:>10} {:>9}  {:12} {:20} {:>8} {:10} {:>4} {:>9} {:>6} {:24} grid",
+            "offset",
+            "length",
+            "shortName",
+            "typeOfLevel",
+            "level",
+            "dataDate",
+            "time",
+            "stepRange",
+            "number",
+            "packing"
         );
         file.clone_from(&field.file);
     }
@@ -127,7 +136,8 @@ fn print_summary(summary: &RepositorySummary) {
         for array in group.arrays.iter().filter(|a| a.slots.is_some()) {
             print_array(array);
         }
-        let coordinates: Vec<&str> = group.arrays.iter().filter(|a| a.slots.is_none()).map(|a| leaf(&a.array)).collect();
+        let coordinates: Vec<&str> =
+            group.arrays.iter().filter(|a| a.slots.is_none()).map(|a| leaf(&a.array)).collect();
         println!("coordinates: {}", coordinates.join(", "));
     }
     for array in &summary.other_arrays {
@@ -147,7 +157,9 @@ fn leaf(path: &str) -> &str {
 
 fn print_array(array: &ArraySummary) {
     println!("    {} {}({}) ;", array.data_type, leaf(&array.array), array.dimensions.join(", "));
-    for key in ["long_name", "units", "GRIB_shortName", "GRIB_paramId", "GRIB_typeOfLevel", "GRIB_level", "GRIB_stepType"] {
+    for key in
+        ["long_name", "units", "GRIB_shortName", "GRIB_paramId", "GRIB_typeOfLevel", "GRIB_level", "GRIB_stepType"]
+    {
         if let Some(value) = array.attributes.get(key) {
             println!("        {key} = {value} ;");
         }

@@ -3,10 +3,10 @@
 mod arguments;
 mod demo;
 mod get;
+mod inspect;
 mod output;
 mod pictures;
 mod write;
-mod inspect;
 
 use std::process::ExitCode;
 
@@ -46,14 +46,14 @@ pub fn command(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
 
 async fn run(arguments: Arguments) -> gribchunk::Result<Outcome> {
     let Arguments { json, allow, require_verified, command } = arguments;
-    let mut options = gribchunk::OpenOptions::default();
-    options.allow = allow;
-    options.require_verified = require_verified;
+    let options = gribchunk::OpenOptions { allow, require_verified, ..Default::default() };
     match command {
         Command::Demo { directory } => demo::demo(directory, json).await,
         Command::Scan { sources, values } => inspect::scan(&sources, values, json),
         Command::Init(init) => write::init(init, options, json).await,
-        Command::Allocate { repository, times } => write::allocate(&repository, times.as_deref(), options, json).await,
+        Command::Allocate { repository, sources, times } => {
+            write::allocate(&repository, &sources, times.as_deref(), options, json).await
+        }
         Command::Ingest(ingest) => write::ingest(ingest, options, json).await,
         Command::Materialise { repository, select, batch } => {
             write::materialise(&repository, select.as_deref(), batch, options, json).await

@@ -18,10 +18,8 @@ pub enum Outcome {
 
 /// One JSON object on a line.
 pub fn json_line(value: &impl Serialize) -> gribchunk::Result<()> {
-    let text = serde_json::to_string(value).map_err(|e| gribchunk::Error::Invalid {
-        what: "the result as JSON".into(),
-        remedy: e.to_string(),
-    })?;
+    let text = serde_json::to_string(value)
+        .map_err(|e| gribchunk::Error::Invalid { what: "the result as JSON".into(), remedy: e.to_string() })?;
     println!("{text}");
     Ok(())
 }

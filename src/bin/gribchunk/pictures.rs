@@ -3,7 +3,8 @@
 use gribchunk::inspect::{SlotState, VariableCoverage};
 
 /// What the signs mean.
-pub const LEGEND: &str = "·  missing   v  virtual   #  materialised   !  failed   ~  replacement failed   (blank: not expected)";
+pub const LEGEND: &str =
+    "·  missing   v  virtual   #  materialised   !  failed   ~  replacement failed   (blank: not expected)";
 
 /// Columns of a picture.
 const WIDTH: usize = 100;
@@ -16,7 +17,8 @@ pub fn picture(coverage: &VariableCoverage) -> String {
     let number = axis("number");
     let level = (0..lengths.len()).find(|a| ![Some(time), Some(step), number].contains(&Some(*a)));
     let length = |axis: Option<usize>| axis.and_then(|a| lengths.get(a)).copied().unwrap_or(1);
-    let label = |axis: usize, i: usize| coverage.coordinates.get(axis).and_then(|c| c.get(i)).map_or("", String::as_str);
+    let label =
+        |axis: usize, i: usize| coverage.coordinates.get(axis).and_then(|c| c.get(i)).map_or("", String::as_str);
     let state = |t: usize, s: usize, n: usize, l: usize| {
         let index = (0..lengths.len()).map(|a| match Some(a) {
             a if a == Some(time) => t,

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use gribchunk::cube::build::SampleField;
+use gribchunk::cube::layout::CycleSteps;
 use gribchunk::ingest::FileReport;
 use gribchunk::{
     Conflict, Error, IngestOptions, LayoutOptions, MaterialiseOptions, OpenOptions, Repository, Result, Selection,
 };
 use serde_json::json;
 
-use super::arguments::{Ingest, Init, OnConflict};
+use super::arguments::{Ingest, Init, NewTimes, OnConflict};
 use super::output::{Outcome, bytes, json_line, progress};
 
 /// How many refusals of a file are printed.
@@ -58,7 +59,8 @@ async fn create_cube(
             "gridType": group.grid_type, "expectedSlots": slots,
         }));
         if !json {
-            let members = if group.members.is_empty() { String::new() } else { format!(" x {} members", group.members.len()) };
+            let members =
+                if group.members.is_empty() { String::new() } else { format!(" x {} members", group.members.len()) };
             let name = if path.is_empty() { "/".to_string() } else { format!("/{path}") };
             println!(
                 "{name}: {} variables, {} times x {} steps{members}, {slots} expected slots, grid {} {:?}",
@@ -87,15 +89,43 @@ async fn create_cube(
 }
 
 fn layout_options(arguments: &Init) -> Result<LayoutOptions> {
-    let mut options = LayoutOptions::default();
-    options.times = arguments.times.as_deref().map(times).transpose()?;
-    options.steps = arguments.steps.as_deref().map(gribchunk::selection::parse_steps).transpose().map_err(selection)?;
-    options.members =
-        arguments.members.as_deref().map(gribchunk::selection::parse_members).transpose().map_err(selection)?;
-    options.select = arguments.select.as_deref().map(Selection::parse).transpose().map_err(selection)?;
-    options.group = arguments.group.clone();
-    options.level_dimensions = arguments.level_dimension.clone();
-    Ok(options)
+    let (mut all, mut cycles) = (None, Vec::new());
+    for steps in &arguments.steps {
+        let (hours, steps) = cycle_steps(steps)?;
+        match hours {
+            Some(hours) => cycles.push(CycleSteps { hours, steps }),
+            None => all.get_or_insert_with(Vec::new).extend(steps),
+        }
+    }
+    if let Some(control) = arguments.control.as_deref().filter(|c| c.split('/').count() != 2) {
+        return Err(Error::Invalid { what: format!("--control {control}"), remedy: "write stream/type, as oper/fc".into() });
+    }
+    let members = arguments.members.as_deref().map(gribchunk::selection::parse_members);
+    Ok(LayoutOptions {
+        times: arguments.times.as_deref().map(times).transpose()?,
+        steps: all,
+        cycles,
+        members: members.transpose().map_err(selection)?,
+        control: arguments.control.clone(),
+        select: arguments.select.as_deref().map(Selection::parse).transpose().map_err(selection)?,
+        group: arguments.group.clone(),
+        home: None,
+        level_dimensions: arguments.level_dimension.clone(),
+    })
+}
+
+/// `00/12z=0:144:3,150:360:6` or, for all cycles, `0:144:3`.
+fn cycle_steps(text: &str) -> Result<(Option<Vec<u8>>, Vec<i64>)> {
+    let (hours, steps) = match text.split_once('=') {
+        Some((hours, steps)) => (Some(hours), steps),
+        None => (None, text),
+    };
+    let bad = || Error::Invalid { what: format!("--steps {text}"), remedy: "write hours as 00/12z=0:144:3".into() };
+    let hours = hours.map(|hours| {
+        let hours = hours.trim_end_matches(['z', 'Z']).split('/').map(|h| h.parse::<u8>().ok().filter(|h| *h < 24));
+        hours.collect::<Option<Vec<u8>>>().ok_or_else(bad)
+    });
+    Ok((hours.transpose()?, gribchunk::selection::parse_steps(steps).map_err(selection)?))
 }
 
 /// Leaves only samples of the variables that a printed layout names.
@@ -120,22 +150,51 @@ pub fn selection(error: gribchunk::selection::SelectionError) -> Error {
     Error::Invalid { what: error.to_string(), remedy: "see `gribchunk help` for the selection language".into() }
 }
 
-pub async fn allocate(path: &Path, new: Option<&str>, options: OpenOptions, json: bool) -> Result<Outcome> {
-    let Some(new) = new else {
-        return Err(Error::Invalid { what: "no times".into(), remedy: "give --times 2026112106".into() });
-    };
-    let times = times(new)?;
+pub async fn allocate(
+    path: &Path,
+    sources: &[String],
+    new: Option<&str>,
+    options: OpenOptions,
+    json: bool,
+) -> Result<Outcome> {
+    if new.is_none() && sources.is_empty() {
+        return Err(Error::Invalid {
+            what: "nothing to allocate".into(),
+            remedy: "give --times 2026112106, or samples of what is new".into(),
+        });
+    }
+    let times = new.map(times).transpose()?;
     let repository = Repository::open(path, options).await?;
-    let (added, snapshot) = gribchunk::allocate(&repository, &times).await?;
+    let (extension, snapshot) = if sources.is_empty() {
+        gribchunk::allocate(&repository, &times.unwrap_or_default()).await?
+    } else {
+        let (samples, left_out) = gribchunk::sample(sources)?;
+        for reason in &left_out {
+            eprintln!("gribchunk: left out: {reason}");
+        }
+        let mut layout_options = LayoutOptions::default();
+        layout_options.times = times;
+        gribchunk::allocate_from(&repository, &samples, &layout_options).await?
+    };
+    for reason in &extension.refused {
+        eprintln!("gribchunk: {reason}");
+    }
     if json {
-        json_line(&json!({"newTimes": added, "snapshot": snapshot}))?;
+        json_line(&json!({"added": extension, "snapshot": snapshot}))?;
     } else {
         match &snapshot {
-            Some(snapshot) => println!("{added} new times, allocated in snapshot {snapshot}"),
-            None => println!("nothing to do: these times are there already"),
+            Some(snapshot) => println!(
+                "{} times, {} steps, {} members, {} levels and {} variables added in snapshot {snapshot}",
+                extension.times,
+                extension.steps,
+                extension.members,
+                extension.levels,
+                extension.variables.len()
+            ),
+            None => println!("nothing to do: all of this is there already"),
         }
     }
-    Ok(Outcome::All)
+    Ok(if extension.refused.is_empty() { Outcome::All } else { Outcome::Part })
 }
 
 pub async fn ingest(arguments: Ingest, options: OpenOptions, json: bool) -> Result<Outcome> {
@@ -153,14 +212,16 @@ pub async fn ingest(arguments: Ingest, options: OpenOptions, json: bool) -> Resu
     } else {
         Repository::open(&arguments.repository, options).await?
     };
-    let mut ingest_options = IngestOptions::default();
-    ingest_options.materialise = materialise;
-    ingest_options.commit_each = arguments.commit_each;
-    ingest_options.on_conflict = match arguments.on_conflict {
+    let on_conflict = match arguments.on_conflict {
         OnConflict::Replace => Conflict::Replace,
         OnConflict::Keep => Conflict::Keep,
         OnConflict::Fail => Conflict::Fail,
     };
+    let new_times = match arguments.new_times {
+        NewTimes::Allocate => gribchunk::NewTimes::Allocate,
+        NewTimes::Refuse => gribchunk::NewTimes::Refuse,
+    };
+    let ingest_options = IngestOptions { materialise, on_conflict, commit_each: arguments.commit_each, new_times };
     let files = gribchunk::source::expand(&arguments.sources)?.len();
     let bar = progress(files as u64, json);
     let report = gribchunk::ingest(&repository, &arguments.sources, &ingest_options, |file| {
@@ -242,10 +303,7 @@ pub async fn materialise(
 ) -> Result<Outcome> {
     let select = select.map(Selection::parse).transpose().map_err(selection)?;
     let repository = Repository::open(path, options).await?;
-    let mut materialise_options = MaterialiseOptions::default();
-    materialise_options.select = select;
-    materialise_options.batch = batch;
-    let report = gribchunk::materialise(&repository, &materialise_options).await?;
+    let report = gribchunk::materialise(&repository, &MaterialiseOptions { select, batch }).await?;
     if json {
         json_line(&report)?;
     } else {

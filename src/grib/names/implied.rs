@@ -33,7 +33,8 @@ fn implied() -> &'static HashMap<u32, Implied> {
 fn collect(table: &Table) -> HashMap<u32, Implied> {
     let mut all: HashMap<u32, Implied> = HashMap::new();
     for (param_id, conditions) in table.current_definitions() {
-        let value = |wanted: Key| conditions.iter().find(|(term, _)| *term == Term::Key(wanted)).map(|&(_, value)| value);
+        let value =
+            |wanted: Key| conditions.iter().find(|(term, _)| *term == Term::Key(wanted)).map(|&(_, value)| value);
         let type_of_level = value(Key::TypeOfFirstFixedSurface).and_then(|first| {
             let second = value(Key::TypeOfSecondFixedSurface).unwrap_or(255);
             super::type_of_level(2, 98, 0, &Surfaces { first, second })

@@ -143,6 +143,7 @@ pub(crate) fn grib1_bits(section: &[u8]) -> Result<usize, GribError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 
@@ -154,7 +155,8 @@ mod tests {
 
     #[test]
     fn counts_and_expands_any_range() {
-        let pattern: Vec<bool> = (0..10_007u32).map(|i| i.wrapping_mul(2_654_435_761) >> 29 != 0 || (40..90).contains(&i)).collect();
+        let pattern: Vec<bool> =
+            (0..10_007u32).map(|i| i.wrapping_mul(2_654_435_761) >> 29 != 0 || (40..90).contains(&i)).collect();
         let bytes = bitmap(&pattern);
         let map = Bitmap { bits: &bytes, points: pattern.len() };
         let ranks = Ranks::of(&map);

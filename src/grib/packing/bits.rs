@@ -50,6 +50,7 @@ pub(crate) fn packed_bytes(count: u64, width: u32) -> Option<u64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 

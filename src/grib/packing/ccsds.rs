@@ -3,7 +3,7 @@
 //! The stream is a sequence of reference sample intervals (RSI) of `rsi` blocks. A block's option says how its samples are
 //! coded: as zeros, as pairs ("second extension"), as unary code plus low bits ("split samples"), or as they are. With the
 //! preprocessor the samples are mapped differences to the sample before, and the first sample of each interval stands as it
-//! is, so that decoding can begin at every interval.
+//! is. Decoding can begin at any block whose place and whose sample before are known.
 
 use std::ops::Range;
 
@@ -17,9 +17,9 @@ use super::unary::{read_unary, unary_ends};
 use crate::grib::{GribError, Result};
 
 /// Samples between two recorded offsets, at least.
-const OFFSET_SAMPLES: usize = 4096;
-/// Longest unary code that the second extension option has: pairs with a sum of up to 12.
-const LONGEST_PAIR: u32 = 90;
+const OFFSET_SAMPLES: usize = 2048;
+/// Pairs that the second extension option has: those with a sum of up to 12.
+const PAIR_COUNT: usize = 91;
 /// The run of zero blocks that means "to the end of the segment".
 const REMAINDER_OF_SEGMENT: usize = 5;
 const SEGMENT_BLOCKS: usize = 64;
@@ -51,7 +51,7 @@ impl CcsdsHeader {
         let block = if self.flags & ANY_BLOCK_SIZE == 0 {
             matches!(self.block, 8 | 16 | 32 | 64)
         } else {
-            self.block > 0 && self.block % 2 == 0
+            self.block > 0 && self.block.is_multiple_of(2)
         };
         let restricted = self.flags & RESTRICTED == 0 || self.bits > 8 || self.bits <= 4;
         if (1..=32).contains(&self.bits) && block && (1..=4096).contains(&self.interval) && restricted {
@@ -70,25 +70,23 @@ impl CcsdsHeader {
             _ => 3,
         }
     }
-
-    /// Samples in an interval.
-    fn samples(&self) -> usize {
-        self.block * self.interval
-    }
 }
 
-/// Bit positions of reference sample intervals, every `samples` samples.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct IntervalOffsets {
-    pub samples: usize,
-    pub bits: Vec<u64>,
+/// A place between two blocks where decoding can begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct BlockOffset {
+    bit: u64,
+    /// Number of the sample that follows.
+    sample: u32,
+    /// The sample before, in the form that the preprocessor needs.
+    last: u32,
 }
 
-impl IntervalOffsets {
-    /// The number of the last recorded sample at or before `sample`, and its bit position.
-    fn before(&self, sample: usize) -> (usize, usize) {
-        let index = sample.checked_div(self.samples).unwrap_or_default().min(self.bits.len().saturating_sub(1));
-        (index * self.samples, self.bits.get(index).map_or(0, |bit| *bit as usize))
+impl BlockOffset {
+    /// The last of `offsets` at or before sample `sample`.
+    fn before(offsets: &[BlockOffset], sample: usize) -> BlockOffset {
+        let behind = offsets.partition_point(|offset| offset.sample as usize <= sample);
+        offsets.get(behind.wrapping_sub(1)).copied().unwrap_or_default()
     }
 }
 
@@ -101,13 +99,14 @@ pub(crate) fn decode<T: Sample>(
     header: &CcsdsHeader,
     scale: Scale,
     range: Range<usize>,
-    (from, record): (Option<&IntervalOffsets>, Option<&mut IntervalOffsets>),
+    (from, record): (&[BlockOffset], Option<&mut Vec<BlockOffset>>),
     out: &mut [T],
 ) -> Result<()> {
     header.check()?;
-    let (sample, bit) = from.map_or((0, 0), |offsets| offsets.before(range.start));
-    let staging = Staging::new(scale, sample, range, out).with_full_range(header.full_range());
-    kernel::run(Ccsds { stream: Stream { data, bit, end: data.len().saturating_mul(8) }, header, staging, record })
+    let from = BlockOffset::before(from, range.start);
+    let staging = Staging::new(scale, from.sample as usize, range, out).with_full_range(header.full_range());
+    let stream = Stream { data, bit: from.bit as usize, end: data.len().saturating_mul(8) };
+    kernel::run(Ccsds { stream, last: from.last, header, staging, record })
 }
 
 impl CcsdsHeader {
@@ -155,7 +154,9 @@ struct Ccsds<'a, 'b, T> {
     stream: Stream<'a>,
     header: &'a CcsdsHeader,
     staging: Staging<'b, T>,
-    record: Option<&'b mut IntervalOffsets>,
+    record: Option<&'b mut Vec<BlockOffset>>,
+    /// The sample before the first.
+    last: u32,
 }
 
 impl<T: Sample> Job for Ccsds<'_, '_, T> {
@@ -163,28 +164,24 @@ impl<T: Sample> Job for Ccsds<'_, '_, T> {
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Result<()> {
-        let Ccsds { mut stream, header, mut staging, mut record } = self;
+        let Ccsds { mut stream, header, mut staging, mut record, mut last } = self;
         let block = header.block;
         let option_bits = header.option_bits();
         let uncompressed = (1u32 << option_bits) - 1;
         let preprocess = header.flags & PREPROCESS != 0;
         let mapping = Mapping::of(header);
-        let every = OFFSET_SAMPLES.div_ceil(header.samples());
-        if let Some(record) = record.as_deref_mut() {
-            record.samples = every * header.samples();
-        }
+        let mut next_record = 0;
         let mut ends = [0i32; LARGEST_BLOCK + 1 + SPARE];
-        let mut intervals = 0usize;
+        let mut number = staging.position() / block % header.interval;
         while !staging.is_done() {
-            if let Some(record) = record.as_deref_mut()
-                && intervals % every == 0
-            {
-                record.bits.push(stream.bit as u64);
-            }
-            intervals += 1;
-            let mut last = 0u32;
-            let mut number = 0;
             while number < header.interval && !staging.is_done() {
+                let position = staging.position();
+                if let (Some(record), Ok(sample)) = (record.as_deref_mut(), u32::try_from(position))
+                    && position >= next_record
+                {
+                    record.push(BlockOffset { bit: stream.bit as u64, sample, last });
+                    next_record = position + OFFSET_SAMPLES;
+                }
                 let reference = usize::from(preprocess && number == 0);
                 let option = stream.take(option_bits)?;
                 if option == 0 && stream.take(1)? == 0 {
@@ -237,6 +234,7 @@ impl<T: Sample> Job for Ccsds<'_, '_, T> {
             if header.flags & PAD_INTERVALS != 0 {
                 stream.bit = stream.bit.next_multiple_of(8);
             }
+            number = 0;
         }
         staging.flush(kernel);
         Ok(())
@@ -256,24 +254,38 @@ fn zero_run(zeros: u32, number: usize, interval: usize) -> Result<usize> {
     if run > left { Err(no_such_code("zero blocks beyond the interval")) } else { Ok(run) }
 }
 
-/// Pairs of samples, numbered along the diagonals of their sum.
+/// The pairs of samples, numbered along the diagonals of equal sums.
+static PAIRS: [[u8; 2]; PAIR_COUNT] = pairs();
+
+#[allow(clippy::indexing_slicing)] // evaluated by the compiler
+const fn pairs() -> [[u8; 2]; PAIR_COUNT] {
+    let mut pairs = [[0; 2]; PAIR_COUNT];
+    let (mut code, mut sum) = (0, 0);
+    while code < PAIR_COUNT {
+        let mut second = 0;
+        while second <= sum {
+            pairs[code] = [sum - second, second];
+            second += 1;
+            code += 1;
+        }
+        sum += 1;
+    }
+    pairs
+}
+
 #[inline(always)]
 fn second_extension(stream: &mut Stream<'_>, reference: usize, out: &mut [i32], count: usize) -> Result<()> {
     let mut put = 0;
     while put < count {
         let code = stream.unary()?;
-        if code > LONGEST_PAIR {
+        let Some(pair) = PAIRS.get(code as usize) else {
             return Err(no_such_code("a pair of samples with too great a sum"));
-        }
-        // sum * (sum + 1) / 2 <= code
-        let sum = ((8 * code + 1).isqrt() - 1) / 2;
-        let second = code - sum * (sum + 1) / 2;
+        };
         // Together with a reference sample, the first pair is only its second half.
-        let pair = [sum - second, second];
         let skip = usize::from(reference == 1 && put == 0);
         for sample in pair.iter().skip(skip) {
             if let Some(value) = out.get_mut(put) {
-                *value = *sample as i32;
+                *value = i32::from(*sample);
             }
             put += 1;
         }
@@ -336,7 +348,8 @@ impl Mapping {
         for sample in differences {
             let mapped = *sample as u32;
             let half = (mapped >> 1).wrapping_add(mapped & 1);
-            let room = if value < 0 { maximum.wrapping_add(value).wrapping_add(1) } else { maximum.wrapping_sub(value) };
+            let room =
+                if value < 0 { maximum.wrapping_add(value).wrapping_add(1) } else { maximum.wrapping_sub(value) };
             value = if half <= room as u32 {
                 value.wrapping_add(((mapped >> 1) ^ (mapped & 1).wrapping_neg()) as i32)
             } else if value < 0 {

@@ -7,15 +7,16 @@
 use std::ops::Range;
 
 use super::bits::{bits_at, packed_bytes, sign_magnitude};
+use super::differencing::{Differencing, Sums};
 use super::header::Octets;
-use super::kernel::{self, Job, Kernel, MISSING_CODE};
+use super::kernel::{self, Job, Kernel, MISSING_CODE, SPARE};
 use super::malformed;
 use super::sample::{Sample, Scale};
 use super::staging::{STAGE, Staging};
 use crate::grib::{GribError, Result};
 
 /// Points between two checkpoints, at least.
-const CHECKPOINT_POINTS: usize = 4096;
+const CHECKPOINT_POINTS: usize = 2048;
 
 /// Templates 5.2 and 5.3 behind the scale.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,15 +72,6 @@ impl Checkpoint {
     }
 }
 
-/// The running sums of spatial differencing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Sums {
-    value: i64,
-    difference: i64,
-    /// How many values that are not missing came before, up to 2: the first ones are given, not summed.
-    known: u8,
-}
-
 /// Decodes the codes `range` of a field with `count` codes. `from` is a checkpoint at or before the range, `checkpoints`
 /// collects new ones. Returns the number of missing values in the range.
 ///
@@ -116,8 +108,7 @@ struct Layout<'a> {
     widths: &'a [u8],
     lengths: &'a [u8],
     codes: &'a [u8],
-    first: [i64; 2],
-    bias: i64,
+    differencing: Option<Differencing>,
 }
 
 impl<'a> Layout<'a> {
@@ -136,46 +127,79 @@ impl<'a> Layout<'a> {
             rest = behind;
             Ok(part)
         };
-        let (mut first, mut bias) = ([0; 2], 0);
+        let mut differencing = None;
         if header.order > 0 {
             let octets = header.descriptor_octets;
+            let mut number = || Ok(bits_at(take(Some(u64::from(octets)))?, 0, 8 * octets));
+            let mut first = [0; 2];
             for value in first.iter_mut().take(usize::from(header.order)) {
-                *value = bits_at(take(Some(u64::from(octets)))?, 0, 8 * octets) as i64;
+                *value = number()? as i64;
             }
-            bias = sign_magnitude(bits_at(take(Some(u64::from(octets)))?, 0, 8 * octets), 8 * octets);
+            let bias = sign_magnitude(number()?, 8 * octets);
+            differencing = Some(Differencing { order: header.order, first, bias });
         }
         Ok(Layout {
             references: take(packed_bytes(header.groups, header.bits))?,
             widths: take(packed_bytes(header.groups, header.width_bits))?,
             lengths: take(packed_bytes(header.groups, header.length_bits))?,
             codes: rest,
-            first,
-            bias,
+            differencing,
         })
     }
 }
 
 /// A group's description.
+#[derive(Clone, Copy)]
 struct Group {
     reference: i64,
     width: u32,
-    length: usize,
+    length: u64,
 }
 
-impl Layout<'_> {
+/// Groups whose descriptions are unpacked at once.
+const BATCH: usize = 128;
+
+/// Unpacked descriptions of the groups from `first` on.
+struct Groups {
+    first: u64,
+    references: [i32; BATCH + SPARE],
+    widths: [i32; BATCH + SPARE],
+    lengths: [i32; BATCH + SPARE],
+}
+
+impl Groups {
+    fn new() -> Self {
+        let none = [0; BATCH + SPARE];
+        // No group has this number.
+        Groups { first: u64::MAX - BATCH as u64, references: none, widths: none, lengths: none }
+    }
+
     #[inline(always)]
-    fn group(&self, header: &ComplexHeader, number: u64) -> Option<Group> {
-        // The layout was cut to size, so these bit positions are below 2^64.
-        let at = |bits: u32| number as usize * bits as usize;
-        let width = header.width_reference + bits_at(self.widths, at(header.width_bits), header.width_bits) as u32;
+    fn get<K: Kernel>(&mut self, kernel: K, layout: &Layout<'_>, header: &ComplexHeader, number: u64) -> Group {
+        if number.wrapping_sub(self.first) >= BATCH as u64 {
+            self.first = number;
+            // The layout was cut to size, so these bit positions are those of bytes that are there.
+            let count = BATCH.min((header.groups - number) as usize);
+            let unpack = |data, bits: u32, out: &mut [i32]| {
+                kernel.unpack(data, number as usize * bits as usize, bits, 0, out, count);
+            };
+            unpack(layout.references, header.bits, &mut self.references);
+            unpack(layout.widths, header.width_bits, &mut self.widths);
+            unpack(layout.lengths, header.length_bits, &mut self.lengths);
+        }
+        let index = (number - self.first) as usize;
+        let of = |list: &[i32]| list.get(index).map_or(0, |number| u64::from(*number as u32));
         let length = if number + 1 == header.groups {
             header.last_length
         } else {
-            let scaled = bits_at(self.lengths, at(header.length_bits), header.length_bits);
-            header.length_reference + header.length_increment * scaled
+            header.length_reference + header.length_increment * of(&self.lengths)
         };
-        let reference = bits_at(self.references, at(header.bits), header.bits) as i64;
-        (width <= 32).then_some(Group { reference, width, length: usize::try_from(length).ok()? })
+        Group {
+            reference: of(&self.references) as i64,
+            // A width that does not fit is none of the widths that are possible.
+            width: u32::try_from(u64::from(header.width_reference) + of(&self.widths)).unwrap_or(u32::MAX),
+            length,
+        }
     }
 }
 
@@ -195,9 +219,12 @@ impl<T: Sample> Job for Complex<'_, '_, T> {
     fn run<K: Kernel>(self, kernel: K) -> Result<bool> {
         let Complex { layout, header, scale, mut wanted, out } = self;
         let managed = header.missing_value_management;
-        let Checkpoint { mut group, mut bit, code, mut sums } = wanted.from;
+        let Checkpoint { mut group, mut bit, code, sums } = wanted.from;
         let range = wanted.range.clone();
         let mut staging = Staging::new(scale, code, range.clone(), out).with_missing(managed != 0);
+        staging = staging.with_differencing(layout.differencing, sums);
+        let bias = layout.differencing.map_or(0, |differencing| differencing.bias);
+        let mut groups = Groups::new();
         let mut next_checkpoint = code;
         let available = layout.codes.len().saturating_mul(8);
         while group < header.groups && !staging.is_done() {
@@ -205,26 +232,24 @@ impl<T: Sample> Job for Complex<'_, '_, T> {
             if let Some(checkpoints) = wanted.checkpoints.as_deref_mut()
                 && position >= next_checkpoint
             {
-                checkpoints.push(Checkpoint { group, bit, code: position, sums });
+                staging.flush(kernel);
+                checkpoints.push(Checkpoint { group, bit, code: position, sums: staging.sums() });
                 next_checkpoint = position + CHECKPOINT_POINTS;
             }
-            let Some(Group { reference, width, length }) = layout.group(header, group) else {
-                return Err(malformed(7, 5, format!("group {group}: codes of more than 32 bits")));
-            };
-            if length > wanted.count - position {
-                return Err(malformed(7, 5, format!("group {group}: more values than the field has")));
+            let Group { reference, width, length } = groups.get(kernel, &layout, header, group);
+            if width > 32 || length > (wanted.count - position) as u64 {
+                return Err(impossible(group, width, length));
             }
+            let length = length as usize;
             let end = length.checked_mul(width as usize).and_then(|bits| bits.checked_add(bit));
             let Some(end) = end.filter(|end| *end <= available) else {
                 return Err(truncated(&layout, group));
             };
             let codes = Codes { data: layout.codes, bit, width, reference, length };
             if managed != 0 {
-                sums = codes.with_missing(kernel, &layout, header, sums, &mut staging);
-            } else if header.order == 0 {
-                codes.plain(kernel, &mut staging);
+                codes.with_missing(kernel, header, bias, &mut staging);
             } else {
-                sums = codes.summed(kernel, &layout, header.order, sums, &mut staging);
+                codes.plain(kernel, bias, &mut staging);
             }
             bit = end;
             group += 1;
@@ -235,6 +260,11 @@ impl<T: Sample> Job for Complex<'_, '_, T> {
         staging.flush(kernel);
         Ok(managed != 0)
     }
+}
+
+#[cold]
+fn impossible(group: u64, width: u32, length: u64) -> GribError {
+    malformed(7, 5, format!("group {group} has {length} codes of {width} bits, more than the field or than 32 bits"))
 }
 
 #[cold]
@@ -252,68 +282,28 @@ struct Codes<'a> {
 }
 
 impl Codes<'_> {
+    /// What is added to the group's numbers, if no sum of the two leaves 32 bits.
     #[inline(always)]
-    fn number(&self, index: usize) -> i64 {
-        bits_at(self.data, self.bit + index * self.width as usize, self.width) as i64
+    fn addend(&self, bias: i64) -> Option<i32> {
+        let least = self.reference.wrapping_add(bias);
+        let greatest = least.checked_add((1i64 << self.width) - 1)?;
+        // The least number would be taken for `MISSING_CODE`.
+        (least > i64::from(i32::MIN) && greatest <= i64::from(i32::MAX)).then_some(least as i32)
     }
 
-    /// The greatest code of the group, at most.
+    /// Without missing values.
     #[inline(always)]
-    fn greatest(&self) -> i64 {
-        self.reference + ((1i64 << self.width) - 1)
-    }
-
-    /// Without differencing.
-    #[inline(always)]
-    fn plain<T: Sample, K: Kernel>(&self, kernel: K, staging: &mut Staging<'_, T>) {
-        let (position, wanted) = (staging.position(), staging.wanted().clone());
-        if position + self.length <= wanted.start {
-            staging.skip(kernel, self.length);
-        } else if self.width == 0 {
-            staging.repeat(kernel, self.reference, self.length);
-        } else if self.greatest() > i64::from(i32::MAX) {
-            (0..self.length).for_each(|index| staging.wide(kernel, Some(self.reference + self.number(index))));
-        } else {
-            self.pieces(kernel, staging, self.reference as i32, |_| ());
+    fn plain<T: Sample, K: Kernel>(&self, kernel: K, bias: i64, staging: &mut Staging<'_, T>) {
+        if !staging.is_summing() && staging.position() + self.length <= staging.wanted().start {
+            return staging.skip(kernel, self.length);
         }
-    }
-
-    /// With spatial differencing.
-    #[inline(always)]
-    fn summed<T: Sample, K: Kernel>(
-        &self,
-        kernel: K,
-        layout: &Layout<'_>,
-        order: u8,
-        mut sums: Sums,
-        staging: &mut Staging<'_, T>,
-    ) -> Sums {
-        if sums.known < order || !self.sums_fit(layout.bias, order, &sums) {
-            for index in 0..self.length {
-                let code = sums.next(layout, order, self.reference + self.number(index));
-                staging.wide(kernel, Some(code));
+        match self.addend(bias) {
+            Some(add) if self.width == 0 && !staging.is_summing() => {
+                staging.repeat(kernel, i64::from(add), self.length);
             }
-            return sums;
+            Some(add) => self.pieces(kernel, staging, add, |_| ()),
+            None => self.one_by_one(kernel, bias, [-1, -1], staging),
         }
-        let add = (self.reference + layout.bias) as i32;
-        let (mut value, mut difference) = (sums.value as i32, sums.difference as i32);
-        if order == 1 {
-            self.pieces(kernel, staging, add, |codes| {
-                for code in codes {
-                    value = value.wrapping_add(*code);
-                    *code = value;
-                }
-            });
-        } else {
-            self.pieces(kernel, staging, add, |codes| {
-                for code in codes {
-                    difference = difference.wrapping_add(*code);
-                    value = value.wrapping_add(difference);
-                    *code = value;
-                }
-            });
-        }
-        Sums { value: i64::from(value), difference: i64::from(difference), known: sums.known }
     }
 
     /// With marks for missing values.
@@ -321,61 +311,51 @@ impl Codes<'_> {
     fn with_missing<T: Sample, K: Kernel>(
         &self,
         kernel: K,
-        layout: &Layout<'_>,
         header: &ComplexHeader,
-        mut sums: Sums,
+        bias: i64,
         staging: &mut Staging<'_, T>,
-    ) -> Sums {
-        let order = header.order;
+    ) {
         let width = if self.width == 0 { header.bits } else { self.width };
         let marks = missing_marks(width, header.missing_value_management);
-        if self.width == 0 && marks.contains(&self.reference) {
-            staging.repeat_missing(kernel, self.length);
-            return sums;
-        }
-        // Without bits of their own, values are not compared with the marks again.
-        let marks = if self.width == 0 { [-1, -1] } else { marks };
-        if sums.known < order || !self.sums_fit(layout.bias, order, &sums) {
-            for index in 0..self.length {
-                let number = self.number(index);
-                let missing = marks.contains(&number);
-                staging.wide(kernel, (!missing).then(|| sums.next(layout, order, self.reference + number)));
+        if self.width == 0 {
+            if marks.contains(&self.reference) {
+                staging.repeat_missing(kernel, self.length);
+            } else {
+                self.plain(kernel, bias, staging);
             }
-            return sums;
+            return;
         }
-        // All bits set does not fit an i32 at width 32, but then the sums do not fit either.
+        let Some(add) = self.addend(bias).filter(|_| self.width < 32) else {
+            return self.one_by_one(kernel, bias, marks, staging);
+        };
         let [mark, other] = marks.map(|mark| mark as i32);
-        let bias = if order == 0 { 0 } else { layout.bias };
-        let add = (self.reference + bias) as i32;
-        let (mut value, mut difference) = (sums.value as i32, sums.difference as i32);
-        self.pieces(kernel, staging, 0, |codes| match order {
-            0 => codes.iter_mut().for_each(|code| {
-                let missing = *code == mark || *code == other;
+        self.pieces(kernel, staging, 0, |codes| {
+            for code in codes {
+                let missing = (*code == mark) | (*code == other);
                 *code = if missing { MISSING_CODE } else { code.wrapping_add(add) };
-            }),
-            1 => codes.iter_mut().for_each(|code| {
-                let missing = *code == mark || *code == other;
-                value = value.wrapping_add(if missing { 0 } else { code.wrapping_add(add) });
-                *code = if missing { MISSING_CODE } else { value };
-            }),
-            _ => codes.iter_mut().for_each(|code| {
-                let missing = *code == mark || *code == other;
-                difference = difference.wrapping_add(if missing { 0 } else { code.wrapping_add(add) });
-                value = value.wrapping_add(if missing { 0 } else { difference });
-                *code = if missing { MISSING_CODE } else { value };
-            }),
+            }
         });
-        Sums { value: i64::from(value), difference: i64::from(difference), known: sums.known }
     }
 
-    /// Unpacks the group to the stage and lets `finish` work on it, in pieces that fit.
+    /// Codes or differences that do not fit 32 bits.
+    #[cold]
+    fn one_by_one<T: Sample, K: Kernel>(&self, kernel: K, bias: i64, marks: [i64; 2], staging: &mut Staging<'_, T>) {
+        for index in 0..self.length {
+            let number = bits_at(self.data, self.bit + index * self.width as usize, self.width) as i64;
+            let code = self.reference.wrapping_add(bias).wrapping_add(number);
+            staging.one(kernel, (!marks.contains(&number)).then_some(code));
+        }
+    }
+
+    /// Unpacks the group to the stage and lets `finish` work on it (and on up to `SPARE` elements behind), in pieces that
+    /// fit.
     #[inline(always)]
     fn pieces<T: Sample, K: Kernel>(
         &self,
         kernel: K,
         staging: &mut Staging<'_, T>,
         add: i32,
-        mut finish: impl FnMut(&mut [i32]),
+        finish: impl Fn(&mut [i32; 8]),
     ) {
         let mut done = 0;
         while done < self.length {
@@ -385,56 +365,10 @@ impl Codes<'_> {
             let count = (self.length - done).min(staging.free()).min(STAGE);
             let room = staging.room(kernel, count);
             kernel.unpack(self.data, self.bit + done * self.width as usize, self.width, add, room, count);
-            if let Some(codes) = room.get_mut(..count) {
-                finish(codes);
-            }
+            room.as_chunks_mut::<SPARE>().0.iter_mut().take(count.div_ceil(SPARE)).for_each(&finish);
             staging.advance(count);
             done += count;
         }
-    }
-
-    /// Whether no sum in the group can leave 32 bits (and none is `MISSING_CODE`).
-    #[inline(always)]
-    fn sums_fit(&self, bias: i64, order: u8, sums: &Sums) -> bool {
-        let limit = i128::from(i32::MAX);
-        let length = self.length as i128;
-        let step = i128::from(self.greatest().max(self.reference)) + i128::from(bias.unsigned_abs());
-        if step > limit {
-            return false;
-        }
-        let value = i128::from(sums.value.unsigned_abs());
-        let difference = i128::from(sums.difference.unsigned_abs());
-        match order {
-            0 => true,
-            1 => value + length * step <= limit,
-            _ => value + length * (difference + length * step) <= limit,
-        }
-    }
-}
-
-impl Sums {
-    /// The value that follows, given its difference; wrapping as ecCodes' 64-bit arithmetic.
-    #[inline(always)]
-    fn next(&mut self, layout: &Layout<'_>, order: u8, code: i64) -> i64 {
-        if order == 0 {
-            return code;
-        }
-        let [first, second] = layout.first;
-        let step = code.wrapping_add(layout.bias);
-        match (order, self.known) {
-            (_, 0) => self.value = first,
-            (1, _) => self.value = self.value.wrapping_add(step),
-            (_, 1) => {
-                self.difference = second.wrapping_sub(first);
-                self.value = second;
-            }
-            _ => {
-                self.difference = self.difference.wrapping_add(step);
-                self.value = self.value.wrapping_add(self.difference);
-            }
-        }
-        self.known = (self.known + 1).min(2);
-        self.value
     }
 }
 

@@ -7,10 +7,10 @@ use super::bitmap::{Bitmap, grib1_bits};
 use super::bits::{sign_magnitude, unsigned};
 use super::ccsds::CcsdsHeader;
 use super::complex::ComplexHeader;
+use super::malformed;
 use super::run_length::RunLengthHeader;
 use super::sample::{Scale, ibm_float};
 use super::second_order::SecondOrderHeader;
-use super::malformed;
 use crate::grib::Result;
 
 /// Octets of GRIB 1 section 4 before the codes of a simple packed field.
@@ -61,17 +61,39 @@ pub(crate) enum Method {
     Constant(f64),
     /// GRIB 1: the message says that all values are missing.
     AllMissing,
-    Simple { bits: u32 },
+    Simple {
+        bits: u32,
+    },
     Complex(ComplexHeader),
-    Ieee { bytes: u8 },
-    Jpeg { bits: u32 },
-    Png { bits: u32 },
+    Ieee {
+        bytes: u8,
+    },
+    Jpeg {
+        bits: u32,
+    },
+    Png {
+        bits: u32,
+    },
     Ccsds(CcsdsHeader),
-    Logarithm { bits: u32, offset: f64 },
+    Logarithm {
+        bits: u32,
+        offset: f64,
+    },
     RunLength(RunLengthHeader),
     SecondOrder(SecondOrderHeader),
     /// Understood well enough to know that it is not decoded here.
     Refused(&'static str),
+}
+
+impl Method {
+    /// Bits of every code, where that is the same for all and codes stand one after the other.
+    pub fn fixed_width(&self) -> Option<u32> {
+        match self {
+            Method::Simple { bits } | Method::Logarithm { bits, .. } => Some(*bits),
+            Method::Ieee { bytes } => Some(8 * u32::from(*bytes)),
+            _ => None,
+        }
+    }
 }
 
 impl Packing {
@@ -245,7 +267,9 @@ fn grib1(sections: &FieldSections<'_>) -> Result<Packing> {
         (false, false) => {
             if bits > 0 {
                 let unused = usize::from(flags & 0x0f);
-                let packed = sections.representation.len().saturating_sub(GRIB1_DATA).saturating_mul(8);
+                // The section may have been read only in part, or be longer than its length can say.
+                let length = sections.representation.len().max(octets.narrow(1, 3)?);
+                let packed = length.saturating_sub(GRIB1_DATA).saturating_mul(8);
                 coded = Some((packed.saturating_sub(unused) / bits as usize) as u64);
                 Method::Simple { bits }
             } else {

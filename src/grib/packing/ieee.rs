@@ -1,20 +1,18 @@
 //! IEEE floats: GRIB 2 template 5.4, 32 or 64 bits, big-endian, not scaled.
 
-use std::ops::Range;
-
 use super::malformed;
 use super::sample::Sample;
 use crate::grib::Result;
 
-/// Decodes the values `range` of `bytes` (4 or 8) bytes each.
+/// Decodes values of `bytes` (4 or 8) bytes each from byte `start` of `data`.
 ///
 /// # Errors
 /// Fewer bytes than values.
-pub(crate) fn decode<T: Sample>(data: &[u8], bytes: u8, range: Range<usize>, out: &mut [T]) -> Result<()> {
-    let size = usize::from(bytes);
-    let part = range.start.checked_mul(size).zip(range.end.checked_mul(size)).and_then(|(a, b)| data.get(a..b));
+pub(crate) fn decode<T: Sample>(data: &[u8], bytes: u8, start: usize, out: &mut [T]) -> Result<()> {
+    let length = out.len().checked_mul(usize::from(bytes));
+    let part = length.and_then(|length| data.get(start..)?.get(..length));
     let Some(part) = part else {
-        return Err(malformed(7, 0, format!("{} bytes for {} floats of {bytes} bytes", data.len(), range.end)));
+        return Err(malformed(7, 5, format!("{} bytes for {} floats of {bytes} bytes", data.len(), out.len())));
     };
     if bytes == 4 {
         for (value, float) in out.iter_mut().zip(part.as_chunks::<4>().0) {

@@ -52,9 +52,8 @@ fn check_size(data: &[u8], count: usize) -> Result<()> {
     let tiles = width.div_ceil(tile_width.max(1)).saturating_mul(height.div_ceil(tile_height.max(1)));
     let (components, precision, steps) = (field(40, 2)?, field(42, 1)?, field(43, 2)?);
     if samples != Some(count as u64) || components != 1 || steps != 0x0101 {
-        let what = format!(
-            "JPEG 2000: {width} x {height} from ({left}, {top}), {components} components, for {count} values"
-        );
+        let what =
+            format!("JPEG 2000: {width} x {height} from ({left}, {top}), {components} components, for {count} values");
         return Err(malformed(7, 13, what));
     }
     // Bit 7: signed. GRIB's codes are unsigned; the library keeps 31 bits.

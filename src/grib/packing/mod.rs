@@ -12,6 +12,7 @@ mod bitmap;
 mod bits;
 mod ccsds;
 mod complex;
+mod differencing;
 mod header;
 mod ieee;
 mod jpeg;
@@ -97,14 +98,28 @@ pub fn byte_range_for(
 ) -> Option<Range<u64>> {
     let field = Field::new(sections, points).ok()?;
     let codes = field.codes(&field.check(&range, range.len()).ok()?, offsets);
-    let bytes = match &field.packing.method {
-        Method::Constant(_) | Method::AllMissing => return Some(0..0),
-        Method::Simple { bits } | Method::Logarithm { bits, .. } => simple::bytes(*bits, &codes)?,
-        Method::Ieee { bytes } => simple::bytes(u32::from(*bytes) * 8, &codes)?,
-        _ => return None,
-    };
+    if let Method::Constant(_) | Method::AllMissing = field.packing.method {
+        return Some(0..0);
+    }
+    let bytes = simple::bytes(field.packing.method.fixed_width()?, &codes)?;
     let header = field.data_start() as u64;
     Some(header + bytes.start..header + bytes.end)
+}
+
+/// As [`decode_range`] where only `bytes` were read of section 7 (GRIB 1: section 4): those that [`byte_range_for`] names
+/// for the same arguments. `sections.data` is not used; GRIB 1's `representation` needs its first 11 octets only.
+///
+/// # Errors
+/// As [`decode_range`]; [`GribError::Unsupported`] for packings without a fixed width.
+pub fn decode_range_from<T: Sample>(
+    sections: &FieldSections<'_>,
+    points: usize,
+    range: Range<usize>,
+    offsets: Option<&Offsets>,
+    (bytes, out): (&[u8], &mut [T]),
+) -> Result<DecodeReport> {
+    let offsets = offsets.filter(|offsets| offsets.points == points);
+    Field::new(sections, points)?.decode_part(range, offsets, bytes, out)
 }
 
 /// A field whose sizes have been checked.
@@ -165,6 +180,56 @@ impl<'a, 'b> Field<'a, 'b> {
         }
     }
 
+    /// Decodes codes of a fixed width to `values`. `data` is all data, or the part that begins with the byte of the
+    /// first code. None: the width is not fixed.
+    fn decode_fixed<T: Sample>(
+        &self,
+        data: &[u8],
+        codes: &Range<usize>,
+        is_part: bool,
+        values: &mut [T],
+    ) -> Option<Result<()>> {
+        let width = self.packing.method.fixed_width()?;
+        let Some(position) = codes.start.checked_mul(width as usize) else {
+            return Some(Err(malformed(7, 5, "more codes than can be addressed")));
+        };
+        let position = if is_part { position % 8 } else { position };
+        let scale = self.packing.scale;
+        Some(match &self.packing.method {
+            Method::Ieee { bytes } => ieee::decode(data, *bytes, position / 8, values),
+            Method::Logarithm { offset, .. } => logarithm::decode(data, (width, *offset), scale, position, values),
+            _ => simple::decode(data, width, scale, position, values),
+        })
+    }
+
+    fn decode_part<T: Sample>(
+        &self,
+        range: Range<usize>,
+        offsets: Option<&Offsets>,
+        bytes: &[u8],
+        out: &mut [T],
+    ) -> Result<DecodeReport> {
+        let nothing_coded = self.bitmap.is_some() && self.packing.coded == Some(0);
+        if nothing_coded || matches!(self.packing.method, Method::Constant(_) | Method::AllMissing) {
+            return self.decode(range, offsets, None, out);
+        }
+        if self.packing.method.fixed_width().is_none() {
+            return Err(unsupported(5, 0, "a part of the data section is not enough for this packing"));
+        }
+        let range = self.check(&range, out.len())?;
+        let (count, codes) = (self.count(offsets)?, self.codes(&range, offsets));
+        if codes.end > count {
+            return Err(malformed(6, 6, "the offsets are those of another message"));
+        }
+        let uncoded = out.len() - codes.len();
+        let values = out.get_mut(uncoded..).unwrap_or_default();
+        self.decode_fixed(bytes, &codes, true, values).unwrap_or(Ok(()))?;
+        if let Some(bitmap) = &self.bitmap {
+            bitmap.expand(range, out)?;
+        }
+        Ok(DecodeReport { missing: uncoded, decoder: self.packing.decoder() })
+    }
+
     fn decode<T: Sample>(
         &self,
         range: Range<usize>,
@@ -211,19 +276,20 @@ impl<'a, 'b> Field<'a, 'b> {
         let whole = count == codes.len();
         let mut missing = 0;
         match &self.packing.method {
-            Method::Simple { bits } => simple::decode(data, *bits, scale, codes, values)?,
-            Method::Ieee { bytes } => ieee::decode(data, *bytes, codes, values)?,
-            Method::Logarithm { bits, offset } => logarithm::decode(data, (*bits, *offset), scale, codes, values)?,
+            method if method.fixed_width().is_some() => {
+                self.decode_fixed(data, &codes, false, values).unwrap_or(Ok(()))?;
+            }
             Method::Ccsds(header) => {
-                let from = code_offsets.and_then(|offsets| offsets.intervals.as_ref());
-                let record = record.map(|record| record.intervals.insert(Default::default()));
+                let from = code_offsets.and_then(|offsets| offsets.blocks.as_deref()).unwrap_or_default();
+                let record = record.map(|record| record.blocks.insert(Vec::new()));
                 ccsds::decode(data, header, scale, codes, (from, record), values)?;
             }
             Method::Complex(header) => {
                 let from = code_offsets.and_then(|offsets| offsets.checkpoints.as_ref());
                 let from = from.map_or(Checkpoint::default(), |from| Checkpoint::before(from, codes.start));
                 let checkpoints = record.map(|record| record.checkpoints.insert(Vec::new()));
-                missing = complex::decode(data, header, scale, Wanted { count, range: codes, from, checkpoints }, values)?;
+                missing =
+                    complex::decode(data, header, scale, Wanted { count, range: codes, from, checkpoints }, values)?;
             }
             method => {
                 let decode = |all: &mut [T]| match method {
@@ -284,6 +350,8 @@ fn unsupported(section: u8, template: u16, what: impl Into<String>) -> GribError
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 mod test_walk;
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 mod tests;

@@ -9,7 +9,11 @@ use openjpeg_sys as opj;
 
 /// Decodes `stream`, which must have one component of `count` samples, and gives its integers to `use_codes`, or says what
 /// is wrong. The caller has read the sizes in the header: OpenJPEG allocates by them.
-pub(crate) fn decode<R>(stream: &[u8], count: usize, use_codes: impl FnOnce(&[i32], u32) -> R) -> Result<R, &'static str> {
+pub(crate) fn decode<R>(
+    stream: &[u8],
+    count: usize,
+    use_codes: impl FnOnce(&[i32], u32) -> R,
+) -> Result<R, &'static str> {
     let mut source = Source { bytes: stream, at: 0 };
     let mut parameters = MaybeUninit::<opj::opj_dparameters_t>::zeroed();
     // SAFETY: all zeros are valid parameters (numbers, arrays of them), and the function sets the defaults. Every handle is

@@ -18,7 +18,9 @@ impl Rows {
     /// A grid without rows, or whose rows do not have `points` points.
     pub fn of_grib1(grid: &[u8], points: usize) -> Result<Self> {
         let field = |octet: usize, size: usize| {
-            unsigned(grid, octet - 1, size).map(|number| number as usize).ok_or_else(|| malformed(2, octet, "too short"))
+            unsigned(grid, octet - 1, size)
+                .map(|number| number as usize)
+                .ok_or_else(|| malformed(2, octet, "too short"))
         };
         let (ni, nj, scanning) = (field(7, 2)?, field(9, 2)?, field(28, 1)?);
         let (rows, columns) = if scanning & 0x20 == 0 { (nj, ni) } else { (ni, nj) };

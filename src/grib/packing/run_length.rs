@@ -23,7 +23,8 @@ impl RunLengthHeader {
         let count: usize = octets.narrow(15, 2)?;
         let decimal_scale_factor = sign_magnitude(octets.unsigned(17, 1)?, 8) as i32;
         let factor = power(10.0, -decimal_scale_factor);
-        let levels = (0..count).map(|level| Ok(octets.unsigned(18 + 2 * level, 2)? as f64 * factor)).collect::<Result<_>>()?;
+        let levels =
+            (0..count).map(|level| Ok(octets.unsigned(18 + 2 * level, 2)? as f64 * factor)).collect::<Result<_>>()?;
         Ok(RunLengthHeader { bits, highest_level, levels })
     }
 }
@@ -41,7 +42,8 @@ pub(crate) fn decode<T: Sample>(data: &[u8], header: &RunLengthHeader, out: &mut
         return Ok(out.len());
     }
     if *bits > 32 || *highest_level > levels.len() as u64 || (1u64 << bits) - 1 <= *highest_level {
-        let what = format!("{bits} bits, highest level {highest_level} of {} cannot be run length packed", levels.len());
+        let what =
+            format!("{bits} bits, highest level {highest_level} of {} cannot be run length packed", levels.len());
         return Err(malformed(5, 11, what));
     }
     let base = (1u64 << bits) - 1 - highest_level;

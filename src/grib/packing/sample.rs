@@ -1,4 +1,5 @@
 //! Output element types and the arithmetic from codes to values.
+#![allow(unsafe_code)] // storing vectors
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256d, _mm256_cvtpd_ps, _mm256_set_m128, _mm256_storeu_pd, _mm256_storeu_ps};
@@ -119,6 +120,7 @@ impl sealed::Lanes for f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 

@@ -7,13 +7,20 @@ use super::sample::{Sample, Scale};
 use super::{malformed, unsupported};
 use crate::grib::Result;
 
-/// Decodes the codes `range` of `width` bits each from the start of `data`.
+/// Decodes `out.len()` codes of `width` bits each from bit `position` of `data`.
 ///
 /// # Errors
 /// Codes of more than 32 bits, or fewer bytes than codes.
-pub(crate) fn decode<T: Sample>(data: &[u8], width: u32, scale: Scale, range: Range<usize>, out: &mut [T]) -> Result<()> {
-    check(data, width, range.end)?;
-    kernel::run(Simple { data, width, scale, first: range.start, out });
+pub(crate) fn decode<T: Sample>(data: &[u8], width: u32, scale: Scale, position: usize, out: &mut [T]) -> Result<()> {
+    if !(1..=32).contains(&width) {
+        return Err(unsupported(5, 0, format!("codes of {width} bits")));
+    }
+    let needed = out.len().checked_mul(width as usize).and_then(|bits| bits.checked_add(position));
+    if needed.is_none_or(|needed| needed.div_ceil(8) > data.len()) {
+        let what = format!("{} codes of {width} bits from bit {position} on in {} bytes", out.len(), data.len());
+        return Err(malformed(7, 5, what));
+    }
+    kernel::run(Simple { data, width, scale, position, out });
     Ok(())
 }
 
@@ -24,21 +31,11 @@ pub(crate) fn bytes(width: u32, range: &Range<usize>) -> Option<Range<u64>> {
     Some(start..end)
 }
 
-fn check(data: &[u8], width: u32, count: usize) -> Result<()> {
-    if width > 32 {
-        return Err(unsupported(5, 0, format!("codes of {width} bits")));
-    }
-    match bytes(width, &(0..count)) {
-        Some(needed) if needed.end <= data.len() as u64 => Ok(()),
-        _ => Err(malformed(7, 0, format!("{} bytes for {count} codes of {width} bits", data.len()))),
-    }
-}
-
 struct Simple<'a, T> {
     data: &'a [u8],
     width: u32,
     scale: Scale,
-    first: usize,
+    position: usize,
     out: &'a mut [T],
 }
 
@@ -46,6 +43,6 @@ impl<T: Sample> Job for Simple<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {
-        kernel.unpack_scaled(self.data, self.first * self.width as usize, self.width, &self.scale, self.out);
+        kernel.unpack_scaled(self.data, self.position, self.width, &self.scale, self.out);
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn unary_ends(data: &[u8], bit: usize, count: usize, ends: &mut [i32]
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 

@@ -8,6 +8,8 @@ use super::sample::{Sample, Scale};
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod shuffle;
 
 /// Marks a missing value among staged codes; no code of a valid field is staged as this number.
 pub(crate) const MISSING_CODE: i32 = i32::MIN;
@@ -48,6 +50,10 @@ pub(crate) trait Job {
 
 /// Runs `job` with the best kernel of this processor.
 pub(crate) fn run<J: Job>(job: J) -> J::Output {
+    #[cfg(test)]
+    if tests::PORTABLE.get() {
+        return job.run(Scalar);
+    }
     #[cfg(target_arch = "x86_64")]
     if let Some(kernel) = avx2::Avx2::detect() {
         return kernel.run(job);
@@ -88,8 +94,7 @@ impl Kernel for Scalar {
     #[inline(always)]
     fn scale_or_missing<T: Sample>(self, codes: &[i32], scale: &Scale, out: &mut [T]) {
         for (value, code) in out.iter_mut().zip(codes) {
-            *value =
-                if *code == MISSING_CODE { T::MISSING } else { T::from_f64(scale.value(f64::from(*code))) };
+            *value = if *code == MISSING_CODE { T::MISSING } else { T::from_f64(scale.value(f64::from(*code))) };
         }
     }
 
@@ -122,12 +127,9 @@ pub(crate) fn undo_one(mapped: u32, last: u32, maximum: u32) -> u32 {
     let half = (mapped >> 1) + (mapped & 1);
     // The distance to the nearer bound, as in "theta" of the standard: small differences alternate in sign below it.
     let mask = if last & (maximum / 2 + 1) != 0 { maximum } else { 0 };
-    if half <= (mask ^ last) {
-        last.wrapping_add((mapped >> 1) ^ (mapped & 1).wrapping_neg())
-    } else {
-        mask ^ mapped
-    }
+    if half <= (mask ^ last) { last.wrapping_add((mapped >> 1) ^ (mapped & 1).wrapping_neg()) } else { mask ^ mapped }
 }
 
 #[cfg(test)]
-mod tests;
+#[allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+pub(crate) mod tests;

@@ -58,7 +58,8 @@ pub mod time;
 pub use cube::{Layout, LayoutOptions};
 pub use error::{Error, Result};
 pub use ingest::{
-    IngestOptions, IngestReport, MaterialiseOptions, NewTimes, allocate, allocate_from, ingest, init, materialise, sample,
+    IngestOptions, IngestReport, MaterialiseOptions, NewTimes, allocate, allocate_from, ingest, init, materialise,
+    sample,
 };
 pub use read::{ChunkState, Snapshot};
 pub use repository::{Conflict, OpenOptions, Reference, Repository, Transaction};

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use gribchunk::cube::layout::CycleSteps;
+use gribchunk::ingest::NewTimes;
 use gribchunk::selection::{SelectionError, parse_members, parse_steps, parse_times};
 use gribchunk::{
     Conflict, IngestOptions, LayoutOptions, MaterialiseOptions, OpenOptions, Reference, Selection, inspect,
@@ -23,7 +25,8 @@ impl Repository {
     /// Makes a repository, in memory without a path, and a cube for the samples.
     #[staticmethod]
     #[pyo3(signature = (path, sources, *, times=None, steps=None, members=None, select=None, group=None,
-        level_dimensions=Vec::new(), allow=Vec::new(), require_verified=false, cache_bytes=None))]
+        level_dimensions=Vec::new(), cycles=Vec::new(), control=None, allow=Vec::new(), require_verified=false,
+        cache_bytes=None))]
     #[allow(clippy::too_many_arguments)]
     fn create(
         py: Python<'_>,
@@ -35,17 +38,26 @@ impl Repository {
         select: Option<&str>,
         group: Option<String>,
         level_dimensions: Vec<String>,
+        cycles: Vec<(Vec<u8>, String)>,
+        control: Option<String>,
         allow: Vec<String>,
         require_verified: bool,
         cache_bytes: Option<usize>,
     ) -> PyResult<Self> {
-        let mut layout = LayoutOptions::default();
-        layout.times = times.map(parse_times).transpose().map_err(selection_error)?;
-        layout.steps = steps.map(parse_steps).transpose().map_err(selection_error)?;
-        layout.members = members.map(parse_members).transpose().map_err(selection_error)?;
-        layout.select = select.map(selection).transpose()?;
-        layout.group = group;
-        layout.level_dimensions = level_dimensions;
+        let cycle = |(hours, steps): (Vec<u8>, String)| {
+            parse_steps(&steps).map(|steps| CycleSteps { hours, steps }).map_err(selection_error)
+        };
+        let layout = LayoutOptions {
+            times: times.map(parse_times).transpose().map_err(selection_error)?,
+            steps: steps.map(parse_steps).transpose().map_err(selection_error)?,
+            cycles: cycles.into_iter().map(cycle).collect::<PyResult<_>>()?,
+            members: members.map(parse_members).transpose().map_err(selection_error)?,
+            control,
+            select: select.map(selection).transpose()?,
+            group,
+            level_dimensions,
+            ..LayoutOptions::default()
+        };
         let options = open_options(allow, require_verified, cache_bytes);
         let work = move || async move {
             // A repository that could not get its cube is not left behind.
@@ -83,14 +95,30 @@ impl Repository {
         self.0.location()
     }
 
-    /// Adds reference times; how many were new, and the snapshot.
-    fn allocate(&self, py: Python<'_>, times: &str) -> PyResult<(usize, Option<String>)> {
-        let (repository, times) = (Arc::clone(&self.0), parse_times(times).map_err(selection_error)?);
-        wait(py, move || async move { gribchunk::allocate(&repository, &times).await })?.map_err(exception)
+    /// Adds reference times, and what samples have besides; what was new as JSON, and the snapshot.
+    #[pyo3(signature = (times, sources=Vec::new()))]
+    fn allocate(
+        &self,
+        py: Python<'_>,
+        times: Option<&str>,
+        sources: Vec<String>,
+    ) -> PyResult<(String, Option<String>)> {
+        let times = times.map(parse_times).transpose().map_err(selection_error)?;
+        let repository = Arc::clone(&self.0);
+        let allocated = wait(py, move || async move {
+            if sources.is_empty() {
+                return gribchunk::allocate(&repository, &times.unwrap_or_default()).await;
+            }
+            let (samples, _) = gribchunk::sample(&sources)?;
+            let options = LayoutOptions { times, ..LayoutOptions::default() };
+            gribchunk::allocate_from(&repository, &samples, &options).await
+        })?;
+        let (extension, snapshot) = allocated.map_err(exception)?;
+        Ok((json(&extension)?, snapshot))
     }
 
     /// Puts the fields of files into their slots; the report as JSON.
-    #[pyo3(signature = (sources, *, materialise=None, on_conflict="replace", commit_each=false))]
+    #[pyo3(signature = (sources, *, materialise=None, on_conflict="replace", commit_each=false, new_times="allocate"))]
     fn ingest(
         &self,
         py: Python<'_>,
@@ -98,10 +126,15 @@ impl Repository {
         materialise: Option<&str>,
         on_conflict: &str,
         commit_each: bool,
+        new_times: &str,
     ) -> PyResult<String> {
-        let mut options = IngestOptions::default().on_conflict(conflict(on_conflict)?);
-        options.materialise = materialise.map(selection).transpose()?;
-        options.commit_each = commit_each;
+        let new_times = match new_times {
+            "allocate" => NewTimes::Allocate,
+            "refuse" => NewTimes::Refuse,
+            other => return Err(invalid(format!("new_times={other:?}: use \"allocate\" or \"refuse\""))),
+        };
+        let materialise = materialise.map(selection).transpose()?;
+        let options = IngestOptions { materialise, on_conflict: conflict(on_conflict)?, commit_each, new_times };
         let repository = Arc::clone(&self.0);
         let report = wait(py, move || async move { gribchunk::ingest(&repository, &sources, &options, |_| {}).await })?;
         json(&report.map_err(exception)?)
@@ -110,9 +143,7 @@ impl Repository {
     /// Decodes virtual chunks and stores them; the report as JSON.
     #[pyo3(signature = (*, select=None, batch=None))]
     fn materialise(&self, py: Python<'_>, select: Option<&str>, batch: Option<usize>) -> PyResult<String> {
-        let mut options = MaterialiseOptions::default();
-        options.select = select.map(selection).transpose()?;
-        options.batch = batch;
+        let options = MaterialiseOptions { select: select.map(selection).transpose()?, batch };
         let repository = Arc::clone(&self.0);
         let report = wait(py, move || async move { gribchunk::materialise(&repository, &options).await })?;
         json(&report.map_err(exception)?)
@@ -153,17 +184,16 @@ impl Repository {
         let (repository, at) = (Arc::clone(&self.0), Reference::from(at));
         let select = select.map(selection).transpose()?;
         let coverage =
-            wait(py, move || async move { inspect::coverage(&repository.snapshot(&at).await?, select.as_ref()).await })?;
+            wait(
+                py,
+                move || async move { inspect::coverage(&repository.snapshot(&at).await?, select.as_ref()).await },
+            )?;
         json(&coverage.map_err(exception)?)
     }
 }
 
 fn open_options(allow: Vec<String>, require_verified: bool, cache_bytes: Option<usize>) -> OpenOptions {
-    let mut options = OpenOptions::default();
-    options.allow = allow;
-    options.require_verified = require_verified;
-    options.cache_bytes = cache_bytes;
-    options
+    OpenOptions { allow, require_verified, cache_bytes }
 }
 
 pub fn selection(text: &str) -> PyResult<Selection> {

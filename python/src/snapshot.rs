@@ -92,7 +92,8 @@ impl Snapshot {
         select: &str,
     ) -> PyResult<(Vec<String>, Vec<usize>, Values<'py>)> {
         let (snapshot, select) = (self.0.clone(), selection(select)?);
-        let selected = wait(py, move || async move { snapshot.read_selection(&array, &select).await })?.map_err(exception)?;
+        let selected =
+            wait(py, move || async move { snapshot.read_selection(&array, &select).await })?.map_err(exception)?;
         let shape = selected.shape();
         Ok((selected.dimensions, shape, selected.values.into_pyarray(py)))
     }
@@ -100,7 +101,8 @@ impl Snapshot {
     /// All of an array that is not a cube's: NumPy's name of its data type, and little-endian bytes in C order.
     fn read_whole(&self, py: Python<'_>, array: String) -> PyResult<(&'static str, Bytes)> {
         let snapshot = self.0.clone();
-        let (data_type, bytes) = wait(py, move || async move { snapshot.read_whole(&array).await })?.map_err(exception)?;
+        let (data_type, bytes) =
+            wait(py, move || async move { snapshot.read_whole(&array).await })?.map_err(exception)?;
         Ok((data_type, Bytes(bytes.into())))
     }
 

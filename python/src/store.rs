@@ -90,12 +90,8 @@ fn key(text: &str) -> Result<StoreKey, StorageError> {
 }
 
 fn prefix(text: &str) -> Result<StorePrefix, StorageError> {
-    if text.is_empty() || text.ends_with('/') {
-        StorePrefix::new(text)
-    } else {
-        StorePrefix::new(format!("{text}/"))
-    }
-    .map_err(StorageError::from)
+    if text.is_empty() || text.ends_with('/') { StorePrefix::new(text) } else { StorePrefix::new(format!("{text}/")) }
+        .map_err(StorageError::from)
 }
 
 #[pymethods]
@@ -179,9 +175,8 @@ impl Store {
         let (store, prefix) = (self.open()?, self::prefix(prefix).map_err(store_exception)?);
         run(py, done, async move {
             let found = store.list_dir(&prefix).await?;
-            let name = |text: &str| {
-                text.strip_prefix(prefix.as_str()).unwrap_or(text).trim_end_matches('/').to_string()
-            };
+            let name =
+                |text: &str| text.strip_prefix(prefix.as_str()).unwrap_or(text).trim_end_matches('/').to_string();
             let keys = found.keys().iter().map(|key| name(key.as_str()));
             Ok(keys.chain(found.prefixes().iter().map(|prefix| name(prefix.as_str()))).collect::<Vec<_>>())
         })

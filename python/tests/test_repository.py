@@ -37,8 +37,8 @@ def test_one_file_one_commit(empty, run):
 
 
 def test_allocate(repository):
-    assert repository.allocate(["2026112106", np.datetime64("2026-11-21T12")]) == 2
-    assert repository.allocate(datetime.datetime(2026, 11, 21, 6, tzinfo=datetime.UTC)) == 0
+    assert repository.allocate(["2026112106", np.datetime64("2026-11-21T12")]).times == 2
+    assert repository.allocate(datetime.datetime(2026, 11, 21, 6, tzinfo=datetime.UTC)).snapshot is None
     values = repository.snapshot().read("t2m")
     assert np.isfinite(values[0]).all() and np.isnan(values[1:]).all()
 

@@ -109,7 +109,8 @@ impl Group {
                 (LevelChoice::Dimension, LevelChoice::Dimension) => {
                     let absent = &variable.levels_not_expected;
                     let new_levels = new.levels.get(&variable.selector.type_of_level);
-                    let has = |level: &Level| new_levels.is_some_and(|all| all.contains(level)) && !absent.contains(level);
+                    let has =
+                        |level: &Level| new_levels.is_some_and(|all| all.contains(level)) && !absent.contains(level);
                     old.levels_not_expected.retain(|level| !has(level));
                 }
                 (old_level, new_level) if old_level != new_level => extension.refused.push(format!(

@@ -200,7 +200,8 @@ fn step_coordinates(path: &str, group: &Group) -> Vec<Node> {
         object.insert("standard_name".into(), json!("forecast_period"));
     }
     let length = group.steps.len();
-    let mut nodes = vec![coordinate(join(path, "step"), &[("step", length)], Data::Int(group.steps.clone()), attributes)];
+    let mut nodes =
+        vec![coordinate(join(path, "step"), &[("step", length)], Data::Int(group.steps.clone()), attributes)];
     let windows: std::collections::BTreeSet<Window> =
         group.variables.values().map(|v| v.selector.window).filter(|w| *w != Window::Instant).collect();
     for window in windows {

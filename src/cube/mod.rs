@@ -11,8 +11,8 @@ pub mod name;
 pub mod place;
 pub mod select;
 
-pub use extend::Extension;
 pub use build::{LayoutOptions, SampleField, build};
+pub use extend::Extension;
 pub use layout::{Group, Layout, Level, Product, Selector, Variable};
 pub use name::Window;
 pub use place::{Refusal, Slot};

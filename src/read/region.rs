@@ -228,9 +228,9 @@ impl Block {
 
     /// Where an element of the chunk stands in the block.
     fn position(&self, index: impl Iterator<Item = u64>) -> usize {
-        index.zip(&self.spatial).fold(0, |n, (i, range)| {
-            n * (range.end - range.start) as usize + (i.saturating_sub(range.start)) as usize
-        })
+        index
+            .zip(&self.spatial)
+            .fold(0, |n, (i, range)| n * (range.end - range.start) as usize + (i.saturating_sub(range.start)) as usize)
     }
 
     fn is_whole(&self) -> bool {

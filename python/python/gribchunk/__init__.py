@@ -12,7 +12,7 @@ True
 
 from gribchunk import errors, repository
 from gribchunk._gribchunk import __version__
-from gribchunk._reports import FileReport, IngestReport, LogEntry, MaterialiseReport
+from gribchunk._reports import AllocateReport, FileReport, IngestReport, LogEntry, MaterialiseReport
 from gribchunk.errors import (
     AlreadyExistsError,
     AmbiguousError,
@@ -39,6 +39,7 @@ from gribchunk.snapshot import Snapshot
 from gribchunk.transaction import Transaction
 
 __all__ = [
+    "AllocateReport",
     "AlreadyExistsError",
     "AmbiguousError",
     "ClosedError",

@@ -67,6 +67,18 @@ def numbers(given: Any) -> str | None:
     return duration(given)
 
 
+def cycles(given: Mapping[Any, Any]) -> list[tuple[list[int], str]]:
+    """Steps by hours of the day: ``{"00/12": "0:144:3", 6: [0, 3, 6]}``."""
+
+    def hours(key: Any) -> list[int]:
+        try:
+            return [int(part) for part in str(key).rstrip("zZ").split("/")]
+        except ValueError:
+            raise InvalidError(f"cycle {key!r}: write hours as 00/12") from None
+
+    return [(hours(key), numbers(steps) or "") for key, steps in given.items()]
+
+
 def select(given: Select | None) -> str | None:
     """``variable=t2m/tp,step=0:48``; of a mapping, lists are joined by ``/`` and slices are ranges."""
     if given is None or isinstance(given, str):

@@ -34,6 +34,8 @@ class Repository:
         select: str | None = None,
         group: str | None = None,
         level_dimensions: Sequence[str] = ...,
+        cycles: Sequence[tuple[Sequence[int], str]] = ...,
+        control: str | None = None,
         allow: Sequence[str] = ...,
         require_verified: bool = False,
         cache_bytes: int | None = None,
@@ -48,7 +50,7 @@ class Repository:
     ) -> Repository: ...
     @property
     def location(self) -> str: ...
-    def allocate(self, times: str) -> tuple[int, str | None]: ...
+    def allocate(self, times: str | None, sources: Sequence[str] = ...) -> tuple[str, str | None]: ...
     def ingest(
         self,
         sources: Sequence[str],
@@ -56,6 +58,7 @@ class Repository:
         materialise: str | None = None,
         on_conflict: str = "replace",
         commit_each: bool = False,
+        new_times: str = "allocate",
     ) -> str: ...
     def materialise(self, *, select: str | None = None, batch: int | None = None) -> str: ...
     def snapshot(self, at: str) -> Snapshot: ...

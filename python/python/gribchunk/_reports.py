@@ -75,6 +75,25 @@ class IngestReport:
 
 
 @dataclasses.dataclass(frozen=True)
+class AllocateReport:
+    """What an allocate added."""
+
+    times: int
+    """New reference times."""
+    steps: int
+    members: int
+    levels: int
+    variables: list[str]
+    """Paths of new arrays."""
+    groups: list[str]
+    """Paths of new groups."""
+    refused: list[str]
+    """What cannot be added to arrays that are there, and why."""
+    snapshot: str | None
+    """The snapshot that was made; None when everything was there already."""
+
+
+@dataclasses.dataclass(frozen=True)
 class MaterialiseReport:
     """What a materialise did."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from gribchunk import _arguments, _gribchunk, _reports
 from gribchunk._arguments import Select, Sources, Time
+from gribchunk.errors import InvalidError
 from gribchunk.snapshot import MemoryOrigin, Origin, Snapshot
 from gribchunk.transaction import Transaction
 
@@ -29,6 +30,7 @@ def create(
     select: Select | None = None,
     group: str | None = None,
     level_dimensions: Sequence[str] = (),
+    control: str | None = None,
     allow: Sequence[str] = (),
     require_verified: bool = False,
     cache_bytes: int | None = None,
@@ -37,7 +39,9 @@ def create(
 
     ``sources`` are samples (GRIB files, directories, globs; index sidecars are used where they are) that show which
     variables, steps, members and grids there are. ``times``, ``steps`` (hours: ``"0:144:3"`` or a list) and
-    ``members`` (``"0:50"`` or a list) take the place of those of the samples. Nothing is ingested yet.
+    ``members`` (``"0:50"`` or a list) take the place of those of the samples; a mapping of ``steps`` gives those of the
+    cycles that start at certain hours (``{"00/12": "0:144:3", "06/18": "0:90:3"}``). ``control`` is the MARS stream and
+    type (``"oper/fc"``) of deterministic fields that are the control. Nothing is ingested yet.
 
     >>> import gribchunk, tempfile
     >>> directory = tempfile.mkdtemp()
@@ -46,11 +50,14 @@ def create(
     ['heightAboveGround2', 'latitude', 'latitude_longitude', 'longitude', 'number', 'step', 't2m', 'time', 'valid_time']
     """
     where = _arguments.path(path)
+    cycles = _arguments.cycles(steps) if isinstance(steps, Mapping) else []
     inner = _gribchunk.Repository.create(
         where,
         _arguments.sources(sources),
         times=None if times is None else _arguments.times(times),
-        steps=_arguments.numbers(steps),
+        steps=None if cycles else _arguments.numbers(steps),
+        cycles=cycles,
+        control=control,
         members=_arguments.numbers(members),
         select=_arguments.select(select),
         group=group,
@@ -124,9 +131,19 @@ class Repository:
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self._origin,)
 
-    def allocate(self, times: Time | Iterable[Time]) -> int:
-        """Adds reference times to the cube; how many were new. They are all NaN until their fields are ingested."""
-        return self._inner.allocate(_arguments.times(times))[0]
+    def allocate(
+        self, times: Time | Iterable[Time] | None = None, sources: Sources = ()
+    ) -> _reports.AllocateReport:
+        """Adds reference times to the cube, all NaN until their fields are ingested.
+
+        With ``sources``, what these samples have besides is added too: steps, members, levels, variables, products.
+        """
+        if times is None and not sources:
+            raise InvalidError("nothing to allocate: give times, or samples of what is new")
+        added, snapshot = self._inner.allocate(
+            None if times is None else _arguments.times(times), _arguments.sources(sources)
+        )
+        return _reports.AllocateReport(**json.loads(added), snapshot=snapshot)
 
     def ingest(
         self,
@@ -135,10 +152,12 @@ class Repository:
         materialise: Select | None = None,
         on_conflict: OnConflict = "replace",
         commit_each: bool = False,
+        new_times: Literal["allocate", "refuse"] = "allocate",
     ) -> _reports.IngestReport:
         """Puts the fields of files into their slots. All fields of a file become visible in one commit.
 
         ``materialise`` selects fields that are decoded and stored at once (``""``: all); the others become virtual.
+        Reference times that the cube does not have are allocated first, or their fields refused (``new_times``).
         Bad files and fields do not stop the good ones: they are in the report, and in the repository's ledger.
         """
         report = self._inner.ingest(
@@ -146,6 +165,7 @@ class Repository:
             materialise=_arguments.select(materialise),
             on_conflict=on_conflict,
             commit_each=commit_each,
+            new_times=new_times,
         )
         return _reports.ingest_report(report)
 

@@ -98,7 +98,10 @@ fn layout_options(arguments: &Init) -> Result<LayoutOptions> {
         }
     }
     if let Some(control) = arguments.control.as_deref().filter(|c| c.split('/').count() != 2) {
-        return Err(Error::Invalid { what: format!("--control {control}"), remedy: "write stream/type, as oper/fc".into() });
+        return Err(Error::Invalid {
+            what: format!("--control {control}"),
+            remedy: "write stream/type, as oper/fc".into(),
+        });
     }
     let members = arguments.members.as_deref().map(gribchunk::selection::parse_members);
     Ok(LayoutOptions {

@@ -48,7 +48,7 @@ pub struct GribberishCodecConfiguration {
     pub north_up: bool,
 }
 
-/// The codec `gribberish`: see the [module](self).
+/// The codec `gribberish`: see the module `codec`.
 #[derive(Debug, Clone)]
 pub struct GribberishCodec {
     configuration: GribberishCodecConfiguration,

@@ -1,6 +1,6 @@
 //! The cube: which field goes where.
 //!
-//! A [`Layout`] is made from samples ([`build`]), written into the repository as group attributes and coordinate arrays
+//! A [`Layout`] is made from samples ([`build()`]), written into the repository as group attributes and coordinate arrays
 //! ([`metadata`]), and maps a field key to its slots ([`place`]).
 
 pub mod build;

@@ -160,7 +160,8 @@ fn home_by_name(name: &str) -> &'static str {
 }
 
 fn statistic_suffix(key: &FieldKey) -> Option<String> {
-    if key.names.is_some_and(|n| crate::grib::names::implies_statistic(n.param_id)) {
+    let implied = key.names.and_then(|n| crate::grib::names::implied_statistic(n.param_id)).map(StepType::from_grib2);
+    if implied == Some(key.step_type) {
         return None;
     }
     let suffix = match key.step_type {

@@ -189,7 +189,12 @@ async fn try_commit(
     let mut records = Vec::new();
     for (file, scanned) in batch {
         let (report, record) = match scanned {
-            Ok(scanned) => writer.file(&mut transaction, scanned).await?,
+            Ok(scanned) => {
+                if scanned.first_time().is_some() {
+                    transaction.forget_bad_file(&scanned.url).await?;
+                }
+                writer.file(&mut transaction, scanned).await?
+            }
             Err(error) => bad_file(&transaction, file, error).await?,
         };
         records.extend(record);

@@ -1,6 +1,6 @@
 //! Source file -> located fields with their keys; no data section is read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::grib::KeyMemory;
@@ -84,14 +84,16 @@ pub fn scan_file(source: &SourceFile) -> Result<ScannedFile> {
         Some(sidecar) => {
             let text = std::fs::read(sidecar).map_err(Error::io(sidecar))?;
             match index::parse(&text, Some(file.size())) {
-                Ok(index) => scan_index(&file, index, &mut scanned),
+                Ok(index) => scan_index(&file, index, &mut scanned)?,
                 Err(error) => {
                     scanned.warnings.push(format!("{}: {error}; the messages were read instead", sidecar.display()));
                     scan_messages(&file, &mut scanned)?;
                 }
             }
         }
-        None => scan_messages(&file, &mut scanned)?,
+        None => {
+            scan_messages(&file, &mut scanned)?;
+        }
     }
     if scanned.fields.is_empty() && scanned.refused.is_empty() {
         return Err(Error::Source { location: scanned.url, reason: "no GRIB message in it".into() });
@@ -99,8 +101,10 @@ pub fn scan_file(source: &SourceFile) -> Result<ScannedFile> {
     Ok(scanned)
 }
 
-fn scan_messages(file: &LocalFile, scanned: &mut ScannedFile) -> Result<()> {
+/// Finds fields without an index. Returns where a message begins that the file's end cuts off.
+fn scan_messages(file: &LocalFile, scanned: &mut ScannedFile) -> Result<Option<u64>> {
     let mut memory = KeyMemory::default();
+    let mut cut_off = None;
     for item in walk::ranged_messages(file) {
         match item.map_err(Error::io(&scanned.source.path))? {
             Found::Message(message) => {
@@ -119,33 +123,31 @@ fn scan_messages(file: &LocalFile, scanned: &mut ScannedFile) -> Result<()> {
                 }
             }
             Found::Broken(broken) => {
+                if broken.offset.saturating_add(broken.claimed_length) > file.size() {
+                    cut_off = Some(broken.offset);
+                }
                 scanned.refused.push(refused(broken.offset, 0, broken.reason.to_string()));
             }
         }
     }
-    Ok(())
+    Ok(cut_off)
 }
 
 fn refused(offset: u64, submessage: u32, reason: String) -> RefusedField {
     RefusedField { offset, submessage, field: String::new(), slot: None, reason }
 }
 
-fn scan_index(file: &LocalFile, index: index::Index, scanned: &mut ScannedFile) {
+fn scan_index(file: &LocalFile, index: index::Index, scanned: &mut ScannedFile) -> Result<()> {
+    let mut past_end = Vec::new();
     for problem in &index.problems {
         let text = format!("index line {}: {}", problem.line, problem.reason);
-        if matches!(
-            problem.reason,
-            index::Reason::WrappedOffsets | index::Reason::Overlap { .. } | index::Reason::Duplicate { .. }
-        ) {
-            scanned.warnings.push(text);
-        } else {
-            scanned.refused.push(RefusedField {
-                offset: 0,
-                submessage: 0,
-                field: problem.text.chars().take(60).collect(),
-                slot: None,
-                reason: text,
-            });
+        let line = || RefusedField { field: problem.text.chars().take(60).collect(), ..refused(0, 0, text.clone()) };
+        match problem.reason {
+            index::Reason::WrappedOffsets | index::Reason::Overlap { .. } | index::Reason::Duplicate { .. } => {
+                scanned.warnings.push(text);
+            }
+            index::Reason::PastEnd { .. } => past_end.push(line()),
+            _ => scanned.refused.push(line()),
         }
     }
     // Lines of one message: their order is the order of its fields.
@@ -159,14 +161,38 @@ fn scan_index(file: &LocalFile, index: index::Index, scanned: &mut ScannedFile) 
     }
     let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
     groups.sort();
-    let samples: std::collections::HashSet<usize> = index.samples().into_iter().collect();
+    let samples: HashSet<usize> = index.samples().into_iter().collect();
     for mut members in groups {
         // The line that speaks for the others comes first.
         members.sort_by_key(|i| !samples.contains(i));
         let entries: Vec<&Entry> = members.iter().filter_map(|&i| index.entries.get(i)).collect();
         scan_group(file, &entries, &by_offset, scanned);
     }
+    if !scanned.refused.is_empty() || !past_end.is_empty() {
+        add_messages_without_a_line(file, past_end, scanned)?;
+    }
     scanned.fields.sort_by_key(|f| (f.offset, f.submessage));
+    Ok(())
+}
+
+/// What the index could not say, the file says itself: messages that no good line points to. The bad lines are warnings
+/// then, except those for bytes of a file that is cut off: they name the fields that are not there yet.
+fn add_messages_without_a_line(file: &LocalFile, past_end: Vec<RefusedField>, scanned: &mut ScannedFile) -> Result<()> {
+    let by_lines = std::mem::take(&mut scanned.fields);
+    let bad_lines = std::mem::take(&mut scanned.refused);
+    scanned.warnings.extend(bad_lines.into_iter().map(|line| format!("{}; the file was read instead", line.reason)));
+    let cut_off = scan_messages(file, scanned)?;
+    let known: HashSet<(u64, u32)> = by_lines.iter().map(|f| (f.offset, f.submessage)).collect();
+    scanned.fields.retain(|field| !known.contains(&(field.offset, field.submessage)));
+    scanned.fields.extend(by_lines);
+    match cut_off {
+        Some(offset) if !past_end.is_empty() => {
+            scanned.refused.retain(|refused| refused.offset != offset);
+            scanned.refused.extend(past_end);
+        }
+        _ => scanned.warnings.extend(past_end.into_iter().map(|line| line.reason)),
+    }
+    Ok(())
 }
 
 /// One group of lines: the first header speaks for all, unless it says that the index is wrong.

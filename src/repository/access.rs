@@ -26,11 +26,10 @@ impl Access {
     pub fn load(repository: Option<&Path>, allow: &[String]) -> Result<Self> {
         let state_file = repository.and_then(state_file);
         let access = Self { prefixes: RwLock::default(), state_file };
-        let remembered = access.state_file.as_ref().and_then(|f| std::fs::read_to_string(f).ok()).unwrap_or_default();
-        let remembered: Vec<String> = serde_json::from_str(&remembered).unwrap_or_default();
+        access.recall();
         let environment = std::env::var("GRIBCHUNK_ALLOW").unwrap_or_default();
         let environment = environment.split([':', ',', ' ']).filter(|p| !p.is_empty()).map(String::from);
-        for prefix in remembered.into_iter().chain(environment) {
+        for prefix in environment {
             // A directory that is gone now allows nothing.
             let _ = access.allow(Path::new(&prefix));
         }
@@ -41,6 +40,20 @@ impl Access {
             })?;
         }
         Ok(access)
+    }
+
+    /// Allows what this user's processes remembered for the repository, up to now.
+    fn recall(&self) {
+        let remembered = self.state_file.as_ref().and_then(|f| std::fs::read_to_string(f).ok()).unwrap_or_default();
+        let remembered: Vec<String> = serde_json::from_str(&remembered).unwrap_or_default();
+        for prefix in remembered {
+            let _ = self.allow(Path::new(&prefix));
+        }
+    }
+
+    fn is_allowed(&self, real: &Path) -> bool {
+        let prefixes = self.prefixes.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        prefixes.iter().any(|prefix| real.starts_with(prefix))
     }
 
     /// Allows a directory with all that is below it, or a file, for this process.
@@ -84,12 +97,14 @@ impl Access {
                 _ => e.to_string(),
             },
         })?;
-        let prefixes = self.prefixes.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if prefixes.iter().any(|prefix| real.starts_with(prefix)) {
-            Ok(real)
-        } else {
-            Err(Error::NotAllowed { location: location.to_string() })
+        if !self.is_allowed(&real) {
+            // Another process of this user may have ingested from there since the repository was opened here.
+            self.recall();
+            if !self.is_allowed(&real) {
+                return Err(Error::NotAllowed { location: location.to_string() });
+            }
         }
+        Ok(real)
     }
 }
 
@@ -143,7 +158,9 @@ mod tests {
     fn only_sources_are_remembered() {
         let dir = std::env::temp_dir().join(format!("gribchunk-remember-{}", std::process::id()));
         let (source, other, allowed) = (dir.join("source"), dir.join("other"), dir.join("allowed"));
-        [&source, &other, &allowed].map(|directory| std::fs::create_dir_all(directory).unwrap());
+        for directory in [&source, &other, &allowed] {
+            std::fs::create_dir_all(directory).unwrap();
+        }
         let file = dir.join("state.json");
         let opened = || Access { prefixes: RwLock::default(), state_file: Some(file.clone()) };
         let (first, second) = (opened(), opened());

@@ -1,8 +1,8 @@
 //! The ledger: what each source file brought, kept in the repository beside the chunks it brought.
 //!
 //! `/_gribchunk/ledger` is a Zarr array of strings over `(ledger_day, ledger_slot)`, one chunk an element: the day of the
-//! file's first reference time, and 16 bits of its URL's SHA-256. An element is a JSON list of records (files whose URLs
-//! share the 16 bits). So two writers of different files hardly ever meet, and retention drops whole days.
+//! file's first reference time, and 31 bits of its URL's SHA-256. An element is a JSON list of records (files whose URLs
+//! share the 31 bits). So two writers of different files hardly ever meet, and retention drops whole days.
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -20,7 +20,10 @@ use super::nodes;
 /// Path of the ledger array below `/`.
 pub const LEDGER: &str = "_gribchunk/ledger";
 
-const EXTENT: u64 = 1 << 16;
+/// Days since 1970.
+const DAYS: u64 = 1 << 16;
+/// Elements of a day.
+const SLOTS: u64 = 1 << 31;
 /// Refusals beyond this many are counted, not listed.
 const LISTED_REFUSALS: usize = 10_000;
 /// The largest ledger element that is read.
@@ -97,12 +100,12 @@ impl FileRecord {
     }
 }
 
-/// The element of a file: day of its first reference time (0 when it has none), and 16 bits of its URL.
+/// The element of a file: day of its first reference time (0 when it has none), and 31 bits of its URL.
 pub fn element(url: &str, first_time: Option<i64>) -> [u32; 2] {
-    let day = first_time.map_or(0, |t| t.div_euclid(86_400).clamp(0, EXTENT as i64 - 1) as u32);
+    let day = first_time.map_or(0, |t| t.div_euclid(86_400).clamp(0, DAYS as i64 - 1) as u32);
     let digest = Sha256::digest(url.as_bytes());
-    let [high, low, ..] = digest.as_slice() else { return [day, 0] };
-    [day, u32::from(*high) << 8 | u32::from(*low)]
+    let first = digest.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    [day, first >> 1]
 }
 
 /// The nodes of an empty ledger.
@@ -113,11 +116,11 @@ pub fn nodes() -> Vec<Node> {
         {"name": "zstd", "configuration": {"level": 3, "checksum": true}}
     ]);
     let attributes = json!({"gribchunk": {"ledger": {"version": 1}}});
-    let metadata = array_metadata(&[EXTENT, EXTENT], &[1, 1], "string", json!(""), codecs, &names, attributes);
+    let metadata = array_metadata(&[DAYS, SLOTS], &[1, 1], "string", json!(""), codecs, &names, attributes);
     let group = json!({"zarr_format": 3, "node_type": "group", "attributes": {}});
     vec![
         Node { path: "_gribchunk".into(), metadata: group, array: None, values: None },
-        Node { path: LEDGER.into(), metadata, array: Some((vec![EXTENT, EXTENT], vec![1, 1], names)), values: None },
+        Node { path: LEDGER.into(), metadata, array: Some((vec![DAYS, SLOTS], vec![1, 1], names)), values: None },
     ]
 }
 

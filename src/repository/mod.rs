@@ -123,7 +123,11 @@ impl Repository {
                 "no such directory; make one with `gribchunk init`",
             ));
         }
-        if !path.join("repo").exists() && !path.join("refs").exists() {
+        let is_there = |name: &str| {
+            let file = path.join(name);
+            file.try_exists().map_err(Error::io(file))
+        };
+        if !is_there("repo")? && !is_there("refs")? {
             return Err(Error::not_found(
                 format!("an Icechunk repository in {name}"),
                 "the directory holds something else; make a repository with `gribchunk init` in an empty one",

@@ -177,13 +177,33 @@ impl Transaction {
     /// Records what a file brought, replacing an earlier record of its URL. Returns the element.
     pub async fn record_file(&mut self, mut record: FileRecord, first_time: Option<i64>) -> Result<[u32; 2]> {
         record.bound();
-        let element = ledger::element(&record.url, first_time);
+        let url = record.url.clone();
+        let element = ledger::element(&url, first_time);
         let mut session = self.session.write().await;
         let mut records = ledger::read(&session, element).await?;
         records.retain(|r| r.url != record.url);
         records.push(record);
         ledger::write(&mut session, element, &records).await?;
+        // A file that was bad when it came first was recorded without a time.
+        let timeless = ledger::element(&url, None);
+        if timeless != element {
+            let mut records = ledger::read(&session, timeless).await?;
+            if records.iter().any(|r| r.url == url) {
+                records.retain(|r| r.url != url);
+                ledger::write(&mut session, timeless, &records).await?;
+            }
+        }
         Ok(element)
+    }
+
+    /// Drops the record of a time when nothing of a file could be read: it is kept under no reference time.
+    pub async fn forget_bad_file(&mut self, url: &str) -> Result<()> {
+        let element = ledger::element(url, None);
+        let mut session = self.session.write().await;
+        let mut records = ledger::read(&session, element).await?;
+        let before = records.len();
+        records.retain(|r| r.url != url);
+        if records.len() == before { Ok(()) } else { ledger::write(&mut session, element, &records).await }
     }
 
     /// Whether anything would be committed.

@@ -75,7 +75,8 @@ fn shared() -> Option<PathBuf> {
     let folder = std::env::var_os("GRIBCHUNK_SHARED_DATA")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")), PathBuf::from)
         .join("grib");
-    if folder.is_dir() {
+    // Containers are prefixes of plain paths: no `..` in them.
+    if let Ok(folder) = folder.canonicalize() {
         return Some(folder);
     }
     println!("skipped: no shared data");

@@ -175,8 +175,7 @@ pub async fn allocate(
         for reason in &left_out {
             eprintln!("gribchunk: left out: {reason}");
         }
-        let mut layout_options = LayoutOptions::default();
-        layout_options.times = times;
+        let layout_options = LayoutOptions { times, ..Default::default() };
         gribchunk::allocate_from(&repository, &samples, &layout_options).await?
     };
     for reason in &extension.refused {

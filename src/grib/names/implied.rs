@@ -10,7 +10,7 @@ use super::table::{Table, Term, table};
 #[derive(Debug, Clone, Copy, Default)]
 struct Implied {
     type_of_level: Option<&'static str>,
-    statistic: bool,
+    statistic: Option<i64>,
 }
 
 /// ecCodes typeOfLevel that every GRIB 2 definition of a parameter asks for: 137 (tcwv) is of the entire atmosphere,
@@ -19,10 +19,10 @@ pub fn implied_type_of_level(param_id: u32) -> Option<&'static str> {
     implied().get(&param_id).and_then(|implied| implied.type_of_level)
 }
 
-/// Whether every GRIB 2 definition of a parameter asks for a statistic: 228 (tp) is an accumulation, 167 (2t) may be
-/// anything.
-pub fn implies_statistic(param_id: u32) -> bool {
-    implied().get(&param_id).is_some_and(|implied| implied.statistic)
+/// The statistic (code table 4.10) that every GRIB 2 definition of a parameter asks for: 228 (tp) is an accumulation (1),
+/// 167 (2t) may be anything.
+pub fn implied_statistic(param_id: u32) -> Option<u8> {
+    implied().get(&param_id).and_then(|implied| u8::try_from(implied.statistic?).ok())
 }
 
 fn implied() -> &'static HashMap<u32, Implied> {
@@ -39,20 +39,16 @@ fn collect(table: &Table) -> HashMap<u32, Implied> {
             let second = value(Key::TypeOfSecondFixedSurface).unwrap_or(255);
             super::type_of_level(2, 98, 0, &Surfaces { first, second })
         });
-        let statistic = conditions.iter().any(|(term, _)| {
-            matches!(
-                term,
-                Term::Key(Key::TypeOfStatisticalProcessing | Key::FirstTypeOfStatisticalProcessing)
-                    | Term::StatisticalProcessings
-            )
-        });
+        let statistic = value(Key::TypeOfStatisticalProcessing);
         let this = Implied { type_of_level, statistic };
         all.entry(param_id)
             .and_modify(|implied| {
                 if implied.type_of_level != this.type_of_level {
                     implied.type_of_level = None;
                 }
-                implied.statistic &= this.statistic;
+                if implied.statistic != this.statistic {
+                    implied.statistic = None;
+                }
             })
             .or_insert(this);
     }
@@ -84,7 +80,8 @@ mod tests {
         assert_eq!(implied_type_of_level(137), Some("entireAtmosphere"), "tcwv");
         assert_eq!(implied_type_of_level(167), Some("heightAboveGround"), "2t");
         assert_eq!(implied_type_of_level(130), None, "t");
-        assert!(implies_statistic(228), "tp");
-        assert!(!implies_statistic(130), "t");
+        assert_eq!(implied_statistic(228), Some(1), "tp");
+        assert_eq!(implied_statistic(228026), Some(2), "mx2t3");
+        assert_eq!(implied_statistic(130), None, "t");
     }
 }

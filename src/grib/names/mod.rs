@@ -19,7 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use implied::{implied_type_of_level, implies_statistic};
+pub use implied::{implied_statistic, implied_type_of_level};
 pub use key::{Key, KeySource, MISSING};
 use message::Message;
 use table::{Table, table};

@@ -110,4 +110,4 @@ def reference(at: Time) -> str:
         if at.tzinfo is None:
             at = at.replace(tzinfo=datetime.UTC)
         return at.isoformat()
-    return at
+    return str(at)

@@ -4,6 +4,17 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "Bytes",
+    "FieldCodec",
+    "Repository",
+    "Snapshot",
+    "Store",
+    "Transaction",
+    "__version__",
+    "command",
+]
+
 __version__: str
 
 type _Part = tuple[int, int] | int | None

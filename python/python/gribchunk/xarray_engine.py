@@ -77,7 +77,7 @@ class GribchunkEntrypoint(BackendEntrypoint):
         path = os.fspath(filename_or_obj)
         return _is_repository(path) or path.endswith((".grib", ".grib1", ".grib2", ".grb", ".grb1", ".grb2"))
 
-    def open_dataset(  # type: ignore[override]
+    def open_dataset(
         self,
         filename_or_obj: Any,
         *,
@@ -101,7 +101,7 @@ class GribchunkEntrypoint(BackendEntrypoint):
             raise NotFoundError(f"the group /{group} not found: there are {', '.join('/' + name for name in groups)}")
         return _dataset(snapshot, groups.get(group, []), on_error, drop_variables, decoding)
 
-    def open_groups_as_dict(  # type: ignore[override]
+    def open_groups_as_dict(
         self,
         filename_or_obj: Any,
         *,
@@ -116,13 +116,13 @@ class GribchunkEntrypoint(BackendEntrypoint):
         **decoding: Any,
     ) -> dict[str, xr.Dataset]:
         snapshot = _snapshot(filename_or_obj, at, allow, require_verified, cache_bytes, select, level_dimensions)
-        groups = {"": []} | _groups(snapshot)
+        groups: dict[str, list[ArrayInfo]] = {"": []} | _groups(snapshot)
         return {
             f"/{name}": _dataset(snapshot, arrays, on_error, drop_variables, decoding)
             for name, arrays in groups.items()
         }
 
-    def open_datatree(self, filename_or_obj: Any, **keywords: Any) -> xr.DataTree:  # type: ignore[override]
+    def open_datatree(self, filename_or_obj: Any, **keywords: Any) -> xr.DataTree:
         groups = self.open_groups_as_dict(filename_or_obj, **keywords)
         # Dimensions of a parent must agree with its children's: another product stands beside the root, not below it.
         if len(groups) > 1 and groups["/"].sizes:
@@ -234,7 +234,10 @@ class CubeArray(BackendArray):
 
     def _outer(self, key: tuple[Any, ...]) -> NDArray[Any]:
         """Integers, slices and index arrays, each for its own dimension."""
-        region, flips, drops, plain = [], [], [], True
+        region: list[Any] = []
+        flips: list[slice] = []
+        drops: list[slice | int] = []
+        plain = True
         for one, length in zip(key, self.shape, strict=True):
             if isinstance(one, slice):
                 steps = range(*one.indices(length))
@@ -249,7 +252,7 @@ class CubeArray(BackendArray):
                 drops.append(0)
             else:
                 plain = False
-                region.append(np.where(one < 0, one + length, one))  # type: ignore[arg-type]
+                region.append(np.where(one < 0, one + length, one))
                 flips.append(slice(None))
                 drops.append(slice(None))
         shape = tuple(len(one) for one in region)

@@ -1,38 +1,21 @@
 //! Dates of the proleptic Gregorian calendar as seconds since 1970-01-01T00:00:00Z, without leap seconds.
 
-/// Seconds since 1970-01-01T00:00:00Z of a proleptic Gregorian date-time; None when there is no such date-time.
+use crate::grib::time::{self, CivilTime};
+
+/// Seconds since 1970-01-01T00:00:00Z of a proleptic Gregorian date-time from the year 1; None when there is no such
+/// date-time.
 pub fn seconds_since_1970(year: i64, month: i64, day: i64, second_of_day: i64) -> Option<i64> {
-    let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    let days_in_month = match month {
-        4 | 6 | 9 | 11 => 30,
-        2 => 28 + i64::from(leap),
-        1..=12 => 31,
-        _ => return None,
-    };
-    if !(1..=9999).contains(&year) || !(1..=days_in_month).contains(&day) || !(0..86_400).contains(&second_of_day) {
+    if year < 1 || !(0..86_400).contains(&second_of_day) {
         return None;
     }
-    // Years that begin in March put the leap day last; 719,468 days lie between 0000-03-01 and 1970-01-01.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    Some((era * 146_097 + day_of_era - 719_468) * 86_400 + second_of_day)
+    let (month, day) = (u8::try_from(month).ok()?, u8::try_from(day).ok()?);
+    Some(time::seconds_since_1970(year, month, day, 0, 0, 0)? + second_of_day)
 }
 
 /// `2026-11-21T00:00:00Z`; years outside 0000-9999 get more digits or a sign.
 pub fn date_time_text(seconds: i64) -> String {
-    let (day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let day = day + 719_468;
-    let (era, day_of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let year = era * 400 + year_of_era + i64::from(month >= 10);
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+    let CivilTime { year, month, day, hour, minute, second } = CivilTime::from_seconds_since_1970(seconds);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 #[cfg(test)]

@@ -324,6 +324,7 @@ impl SeenVariable {
             steps_not_expected,
             levels_not_expected,
             expected_since: None,
+            finalised: false,
             short_name: key.short_name().into_owned(),
             cf_name: key.names.map_or("", |n| n.cf_name).to_string(),
             name: key.names.map_or("", |n| n.name).to_string(),

@@ -8,6 +8,8 @@ use crate::grib::decode::{ParameterIdentity, read_digest, write_digest};
 use crate::grib::grid::Grid;
 use crate::grib::key::{Decimal, Derived, FieldKey, GridDigest, StepType};
 
+use crate::selection::Selection;
+
 use super::name::Window;
 
 /// The version of the layout in group attributes. Readers refuse a larger one.
@@ -137,6 +139,9 @@ pub struct Variable {
     /// The first reference time that has such fields, for a variable that was added to a cube.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_since: Option<i64>,
+    /// The array has standard Zarr codecs: it takes no virtual chunks any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub finalised: bool,
     /// The names as they were when the layout was made: for attributes and reports.
     pub short_name: String,
     /// CF `standard_name`; empty when there is none.
@@ -202,10 +207,9 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Whether the cube was made without fields of this kind (`init --select`).
-    pub fn leaves_out(&self, key: &FieldKey) -> bool {
-        let selection = self.select.as_deref().and_then(|text| crate::selection::Selection::parse(text).ok());
-        selection.is_some_and(|selection| !super::build::selects(&selection, key))
+    /// The selection that the cube was made with (`init --select`), read; fields outside of it are left out.
+    pub fn selection(&self) -> Option<Selection> {
+        self.select.as_deref().and_then(|text| Selection::parse(text).ok())
     }
 }
 

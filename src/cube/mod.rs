@@ -9,6 +9,7 @@ pub mod layout;
 pub mod metadata;
 pub mod name;
 pub mod place;
+pub mod ranges;
 pub mod select;
 
 pub use build::{LayoutOptions, SampleField, build};
@@ -16,3 +17,4 @@ pub use extend::Extension;
 pub use layout::{Group, Layout, Level, Product, Selector, Variable};
 pub use name::Window;
 pub use place::{Refusal, Slot};
+pub use ranges::SlotRange;

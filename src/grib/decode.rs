@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::error::GribError;
 use super::grid::Grid;
 use super::key::{FieldKey, GridDigest, ParameterNumbers};
-use super::packing::{self, DecodeReport, Sample};
+use super::packing::{self, DecodeReport, Offsets, Sample};
 use super::sections::FieldSections;
 use super::walk::{self, Found};
 
@@ -322,13 +322,30 @@ pub fn decode_field<T: Sample>(
     grid: &Grid,
     out: &mut [T],
 ) -> Result<DecodeReport, DecodeError> {
-    let points = grid.points();
-    if points != out.len() {
-        return Err(DecodeError::WrongSize { found: points, expected: out.len() });
-    }
+    let points = check_size(grid, out.len())?;
     let report = packing::decode(sections, points, out)?;
     grid.order().rearrange(out)?;
     Ok(report)
+}
+
+/// As [`decode_field`], with the offsets at which decoding can begin in the middle. They count in message order.
+///
+/// # Errors
+/// As [`decode_field`].
+pub fn decode_field_with_offsets<T: Sample>(
+    sections: &FieldSections<'_>,
+    grid: &Grid,
+    out: &mut [T],
+) -> Result<(DecodeReport, Offsets), DecodeError> {
+    let points = check_size(grid, out.len())?;
+    let decoded = packing::decode_with_offsets(sections, points, out)?;
+    grid.order().rearrange(out)?;
+    Ok(decoded)
+}
+
+fn check_size(grid: &Grid, expected: usize) -> Result<usize, DecodeError> {
+    let found = grid.points();
+    if found == expected { Ok(found) } else { Err(DecodeError::WrongSize { found, expected }) }
 }
 
 fn describe(key: &FieldKey) -> String {

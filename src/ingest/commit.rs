@@ -160,7 +160,9 @@ async fn allocate_new_times(repository: &Repository, batch: &[Scanned]) -> Resul
     let layout = transaction.layout();
     let mut times = std::collections::BTreeSet::new();
     for field in batch.iter().filter_map(|(_, scanned)| scanned.as_ref().ok()).flat_map(|s| &s.fields) {
-        if field.key.time.is_some_and(|time| times.contains(&time)) {
+        // Placing is for the commit: here only fields matter whose time some group does not have.
+        let Some(time) = field.key.time else { continue };
+        if times.contains(&time) || layout.groups.values().all(|group| group.times.contains(&time)) {
             continue;
         }
         times.extend(layout.place(&field.key).err().and_then(|refusal| refusal.new_time));

@@ -13,7 +13,6 @@ use crate::grib::grid::Grid;
 use crate::grib::key::GridDigest;
 use crate::grib::sections;
 use crate::repository::{Conflict, Repository};
-use crate::selection::Selection;
 use crate::source::{self, LocalFile, SourceFile};
 
 use super::scan::{ScannedFile, scan_file};
@@ -124,11 +123,7 @@ async fn extend(
             let layout = transaction.layout();
             let options = LayoutOptions {
                 group: Some(layout.home_group.clone()),
-                select: match (&options.select, &layout.select) {
-                    (Some(select), _) => Some(select.clone()),
-                    (None, Some(text)) => Selection::parse(text).ok(),
-                    (None, None) => None,
-                },
+                select: options.select.clone().or_else(|| layout.selection()),
                 home: layout.home.clone(),
                 ..options.clone()
             };

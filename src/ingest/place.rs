@@ -1,6 +1,6 @@
 //! Which fields of a file go where, before anything is written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::cube::build::selects;
 use crate::cube::layout::Layout;
@@ -30,8 +30,8 @@ pub struct Placement {
     pub report: FileReport,
 }
 
-/// Places the fields of a file. Fields that cannot be told from another one of their message by the codec's selector are
-/// marked to be materialised.
+/// Places the fields of a file. Fields that cannot be told from another one of their message by the codec's selector, and
+/// those of finalised variables, are marked to be materialised.
 pub fn place(layout: &Layout, scanned: &ScannedFile, materialise: Option<&Selection>) -> Result<Placement> {
     let mut report = FileReport {
         url: scanned.url.clone(),
@@ -42,6 +42,7 @@ pub fn place(layout: &Layout, scanned: &ScannedFile, materialise: Option<&Select
         ..Default::default()
     };
     let ambiguous = fields_the_codec_cannot_pick(&scanned.fields);
+    let chosen = layout.selection();
     let mut by_slot: BTreeMap<Slot, Vec<ScannedField>> = BTreeMap::new();
     for field in &scanned.fields {
         match layout.place(&field.key) {
@@ -50,10 +51,7 @@ pub fn place(layout: &Layout, scanned: &ScannedFile, materialise: Option<&Select
                     by_slot.entry(slot).or_default().push(field.clone());
                 }
             }
-            Err(refusal) if layout.leaves_out(&field.key) => {
-                let _ = refusal;
-                report.not_selected += 1;
-            }
+            Err(_) if chosen.as_ref().is_some_and(|chosen| !selects(chosen, &field.key)) => report.not_selected += 1,
             Err(refusal) => report.refused.push(RefusedField {
                 offset: field.offset,
                 submessage: field.submessage,
@@ -84,20 +82,22 @@ pub fn place(layout: &Layout, scanned: &ScannedFile, materialise: Option<&Select
         }
         let Some(field) = fields.pop() else { continue };
         let wanted = materialise.is_some_and(|selection| selects(selection, &field.key));
-        let materialise = wanted || ambiguous.contains_key(&(field.offset, field.submessage));
+        // A finalised array has standard codecs only, which no GRIB message would pass.
+        let finalised = layout.variable(&slot.array).is_some_and(|(_, variable)| variable.finalised);
+        let materialise = wanted || finalised || ambiguous.contains(&(field.offset, field.submessage));
         placed.push(PlacedField { slot, field, materialise });
     }
     Ok(Placement { placed, report })
 }
 
 /// Fields of messages in which another field has the same parameter, type of level and grid.
-fn fields_the_codec_cannot_pick(fields: &[ScannedField]) -> HashMap<(u64, u32), ()> {
+fn fields_the_codec_cannot_pick(fields: &[ScannedField]) -> HashSet<(u64, u32)> {
     let mut seen: HashMap<(u64, FieldSelector), Vec<u32>> = HashMap::new();
     for field in fields.iter().filter(|f| f.submessages > 1) {
         seen.entry((field.offset, FieldSelector::of(&field.key))).or_default().push(field.submessage);
     }
     let several = seen.into_iter().filter(|(_, fields)| fields.len() > 1);
-    several.flat_map(|((offset, _), fields)| fields.into_iter().map(move |f| ((offset, f), ()))).collect()
+    several.flat_map(|((offset, _), fields)| fields.into_iter().map(move |f| (offset, f))).collect()
 }
 
 /// Keeps one of the fields whose messages are the same bytes. Returns how many went.

@@ -1,13 +1,14 @@
 //! Coverage: for each variable and slot, not expected, missing, virtual, materialised or failed; from the manifests and
 //! the ledger alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::StreamExt;
 use serde::Serialize;
 
 use crate::cube::layout::{Group, Variable};
 use crate::cube::place::join;
+use crate::cube::ranges::tuples;
 use crate::cube::select::{ChosenSlots, check_keys, chosen_slots};
 use crate::error::{Error, Result};
 use crate::read::{ChunkState, Snapshot};
@@ -186,15 +187,15 @@ async fn variable_coverage(
     array: &str,
     variable: &Variable,
     chosen: &ChosenSlots,
-    refused: &HashMap<String, ()>,
+    refused: &HashSet<String>,
 ) -> Result<VariableCoverage> {
     let present: HashMap<Vec<u32>, ChunkState> = chunk_states(snapshot, array).await?.into_iter().collect();
     let mut counts = CoverageCounts::default();
     let mut states = Vec::with_capacity(chosen.count() as usize);
-    for index in product(&chosen.indices) {
+    for index in tuples(&chosen.indices) {
         let failed = !refused.is_empty() && {
             let slot = crate::cube::place::Slot { array: array.to_string(), index: index.clone() };
-            refused.contains_key(&slot.to_string())
+            refused.contains(&slot.to_string())
         };
         let state = match (present.get(&index), failed) {
             (Some(ChunkState::Virtual { .. } | ChunkState::Materialised { .. }), true) => SlotState::ReplacementFailed,
@@ -229,9 +230,9 @@ fn label(group: &Group, variable: &Variable, dimension: &str, i: usize) -> Strin
 
 /// Slots that a recorded refusal names. A later record of the same URL replaced the earlier one, so what was repaired
 /// is no longer there.
-fn refused_slots(records: &[FileRecord]) -> HashMap<String, ()> {
+fn refused_slots(records: &[FileRecord]) -> HashSet<String> {
     let slots = records.iter().flat_map(|r| &r.refused).filter_map(|f| f.slot.clone());
-    slots.filter(|slot| slot.ends_with(']')).map(|slot| (slot, ())).collect()
+    slots.filter(|slot| slot.ends_with(']')).collect()
 }
 
 fn failures(records: Vec<FileRecord>) -> Vec<FailedField> {
@@ -271,9 +272,9 @@ pub async fn latest_complete(snapshot: &Snapshot, selection: &Selection) -> Resu
         for (name, variable) in &group.variables {
             let array = join(path, name);
             let Some(chosen) = chosen_slots(group, &array, variable, Some(&rest), None) else { continue };
-            let present: std::collections::HashSet<Vec<u32>> =
+            let present: HashSet<Vec<u32>> =
                 chunk_states(snapshot, &array).await?.into_iter().map(|(index, _)| index).collect();
-            for index in product(&chosen.indices) {
+            for index in tuples(&chosen.indices) {
                 let Some(time) = index.first().and_then(|&i| group.times.get(i as usize)) else { continue };
                 let lacks = group.is_expected(variable, &index) && !present.contains(&index);
                 *missing.entry(*time).or_default() += u64::from(lacks);
@@ -281,20 +282,4 @@ pub async fn latest_complete(snapshot: &Snapshot, selection: &Selection) -> Resu
         }
     }
     Ok(missing.into_iter().rev().find(|(_, count)| *count == 0).map(|(time, _)| time))
-}
-
-/// All index tuples in C order.
-fn product(axes: &[Vec<u32>]) -> Vec<Vec<u32>> {
-    axes.iter().fold(vec![Vec::new()], |tuples, axis| {
-        tuples
-            .iter()
-            .flat_map(|tuple| {
-                axis.iter().map(move |&i| {
-                    let mut tuple = tuple.clone();
-                    tuple.push(i);
-                    tuple
-                })
-            })
-            .collect()
-    })
 }

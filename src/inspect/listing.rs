@@ -55,6 +55,9 @@ pub struct FieldListing {
     /// How its values are packed.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub packing: Option<PackingKeys>,
+    /// Masked points, when the values were asked for: not every packing's headers say how many there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number_of_missing: Option<usize>,
     /// Statistics of the values, when they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<FieldValues>,
@@ -89,6 +92,7 @@ fn list_file(source: &SourceFile, values: bool, found: &mut impl FnMut(FieldList
         header: None,
         grid: None,
         packing: None,
+        number_of_missing: None,
         values: None,
         decoder: None,
         error,
@@ -151,6 +155,7 @@ fn describe(sections: &FieldSections<'_>, values: bool, listing: &mut FieldListi
     if values && errors.is_empty() {
         match field_values(sections) {
             Ok((values, decoder)) => {
+                listing.number_of_missing = Some(values.missing);
                 listing.values = Some(values);
                 listing.decoder = Some(decoder);
             }
@@ -161,10 +166,16 @@ fn describe(sections: &FieldSections<'_>, values: bool, listing: &mut FieldListi
     listing.error = (!errors.is_empty()).then(|| errors.join("; "));
 }
 
-fn field_values(sections: &FieldSections<'_>) -> std::result::Result<(FieldValues, String), String> {
+/// The statistics of a field's values, and the decoder that made them.
+pub(super) fn field_values(sections: &FieldSections<'_>) -> std::result::Result<(FieldValues, String), String> {
     let grid = Grid::from_sections(sections).map_err(|e| e.to_string())?;
     let mut values = vec![f64::NAN; grid.points()];
     let report = packing::decode(sections, grid.points(), &mut values).map_err(|e| e.to_string())?;
+    Ok((statistics(&values), report.decoder.to_string()))
+}
+
+/// Statistics of values that are NaN where they are missing.
+pub(super) fn statistics(values: &[f64]) -> FieldValues {
     let mut statistics =
         FieldValues { count: values.len(), missing: 0, min: None, max: None, mean: None, sha256_f32le: String::new() };
     let mut hash = Sha256::new();
@@ -193,5 +204,5 @@ fn field_values(sections: &FieldSections<'_>) -> std::result::Result<(FieldValue
         statistics.mean = Some(sum / present as f64);
     }
     statistics.sha256_f32le = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    Ok((statistics, report.decoder.to_string()))
+    statistics
 }

@@ -14,6 +14,8 @@ pub enum Storage {
     Gribchunk,
     /// The codec `gribberish` of VirtualiZarr and others.
     Gribberish,
+    /// Standard Zarr codecs in an array of a cube, and they are our default inner chain: it was finalised.
+    Finalised,
     /// Standard Zarr codecs.
     Standard,
 }
@@ -81,6 +83,11 @@ impl ArrayInfo {
         rest.into_iter().all(|(chunk, length)| chunk == length).then_some(slots)
     }
 
+    /// Whether the codecs are the default inner chain and missing chunks are NaN, as in a finalised array.
+    pub(crate) fn has_default_chain(&self) -> bool {
+        is_default_chain(&self.metadata["codecs"]) && self.metadata["fill_value"] == "NaN"
+    }
+
     /// Elements of one chunk.
     pub(crate) fn chunk_elements(&self) -> Option<usize> {
         let elements = self.chunk_shape.iter().try_fold(1u64, |n, &c| n.checked_mul(c))?;
@@ -93,13 +100,16 @@ fn storage(codecs: &Value) -> Storage {
     match first["name"].as_str() {
         Some("gribchunk") => {
             let inner = &first["configuration"]["codecs"];
-            let is = |i: usize, name: &str| inner.get(i).is_some_and(|c| c["name"] == name);
-            let little = inner.get(0).is_some_and(|c| c["configuration"]["endian"] == "little");
-            let simple = inner.is_null()
-                || (inner.as_array().is_some_and(|c| c.len() == 2) && is(0, "bytes") && little && is(1, "zstd"));
-            if simple { Storage::Default } else { Storage::Gribchunk }
+            if inner.is_null() || is_default_chain(inner) { Storage::Default } else { Storage::Gribchunk }
         }
         Some("gribberish") => Storage::Gribberish,
         _ => Storage::Standard,
     }
+}
+
+/// `bytes` little-endian, then `zstd` of any level.
+fn is_default_chain(codecs: &Value) -> bool {
+    let is = |i: usize, name: &str| codecs.get(i).is_some_and(|c| c["name"] == name);
+    let little = codecs.get(0).is_some_and(|c| c["configuration"]["endian"] == "little");
+    codecs.as_array().is_some_and(|c| c.len() == 2) && is(0, "bytes") && little && is(1, "zstd")
 }

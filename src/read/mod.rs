@@ -2,6 +2,7 @@
 
 mod array;
 mod fetch;
+mod parts;
 mod region;
 mod select;
 mod snapshot;

@@ -9,16 +9,23 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use icechunk::format::manifest::{ChunkPayload, VirtualChunkRef};
 
+use crate::cube::place::Slot;
+use crate::cube::ranges::tuples;
 use crate::error::{Error, Result};
-use crate::grib::decode;
+use crate::grib::decode::{self, DecodeError};
+use crate::grib::sections;
 
 use super::array::ArrayInfo;
-use super::snapshot::{CacheKey, Shared, Snapshot, blocking, decode_error, lock};
+use super::parts::{self, Known};
+use super::snapshot::{CacheKey, Shared, Snapshot, blocking, decode_error, field_among, lock};
 
 /// Slots whose stored bytes are held at a time.
 const BATCH: usize = 64;
 /// Stored chunks that are fetched at a time.
 const CONCURRENT_FETCHES: usize = 16;
+
+/// Elements of a field from which on it pays to decode it on several threads.
+const SPLIT_ELEMENTS: usize = 1 << 16;
 
 /// Where a slot's values come from.
 enum Source {
@@ -103,7 +110,8 @@ impl Snapshot {
         }
         let mut values: Arc<[f32]> = std::iter::repeat_n(f32::NAN, block.chunk_elements).collect();
         if let Some(out) = Arc::get_mut(&mut values) {
-            blocking(|| self.shared.decode_chunk(self, &info, &index, &source, out))?;
+            let target = Target { snapshot: self, info: &info, index: &index };
+            blocking(|| self.shared.decode_chunk(&target, &source, out))?;
         }
         self.shared.cache.insert(key, Arc::clone(&values));
         Ok(Some(values))
@@ -117,13 +125,16 @@ impl Snapshot {
         let slots = self.check_region(&info, &bounds)?;
         let (slot_axes, spatial_axes) = indices.split_at(slots);
         let block = Block::new(&info, slots, bounds.get(slots..).unwrap_or_default());
-        let tuples = outer(slot_axes);
-        let part = outer(spatial_axes);
+        let slots = tuples(&slot_axes.iter().map(|axis| axis.iter().map(|&i| i as u32).collect()).collect::<Vec<_>>());
         // Positions of the wanted elements in the block around them.
-        let positions: Vec<usize> =
-            part.iter().map(|tuple| block.position(tuple.iter().map(|&i| u64::from(i)))).collect();
-        let mut values = Vec::with_capacity(tuples.len() * positions.len());
-        for batch in tuples.chunks(BATCH) {
+        let positions =
+            spatial_axes.iter().zip(&block.spatial).fold(vec![0], |positions: Vec<usize>, (axis, range)| {
+                let length = (range.end - range.start) as usize;
+                let inner = |position| axis.iter().map(move |i| position * length + (i - range.start) as usize);
+                positions.into_iter().flat_map(inner).collect()
+            });
+        let mut values = Vec::with_capacity(slots.len() * positions.len());
+        for batch in slots.chunks(BATCH) {
             let mut blocks = vec![f32::NAN; batch.len() * block.elements];
             self.read_slots(&info, batch, &block, &mut blocks).await?;
             for one in blocks.chunks(block.elements.max(1)) {
@@ -207,12 +218,13 @@ impl Snapshot {
 }
 
 /// The part of every chunk that a region takes.
-struct Block {
+#[derive(Clone)]
+pub(super) struct Block {
     spatial: Vec<Range<u64>>,
     /// The chunk's spatial shape.
     shape: Vec<u64>,
     elements: usize,
-    chunk_elements: usize,
+    pub chunk_elements: usize,
 }
 
 impl Block {
@@ -237,26 +249,75 @@ impl Block {
         self.elements == self.chunk_elements
     }
 
-    /// Copies the block out of a whole chunk, row by row.
-    fn copy(&self, chunk: &[f32], out: &mut [f32]) {
-        let Some((columns, outer)) = self.spatial.split_last() else {
-            if let (Some(out), Some(value)) = (out.first_mut(), chunk.first()) {
-                *out = *value;
-            }
-            return;
-        };
-        let width = (columns.end - columns.start) as usize;
-        if width == 0 {
-            return;
-        }
-        for (row, out) in slot_indices(outer).iter().zip(out.chunks_mut(width)) {
+    /// The block's elements in the chunk, in array order, as runs within one row; where rows follow each other without a
+    /// gap and may be `joined`, as longer runs.
+    pub fn runs(&self, joined: bool) -> Vec<Range<usize>> {
+        let Some((columns, outer)) = self.spatial.split_last() else { return Vec::from([0..self.elements]) };
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for row in slot_indices(outer) {
             let start = row.iter().zip(&self.shape).fold(0, |n, (&i, &length)| n * length as usize + i as usize);
-            let start = start * self.shape.last().copied().unwrap_or(1) as usize + columns.start as usize;
-            if let Some(values) = chunk.get(start..start + out.len()) {
-                out.copy_from_slice(values);
+            let start = start * self.shape.last().copied().unwrap_or(1) as usize;
+            let run = start + columns.start as usize..start + columns.end as usize;
+            match runs.last_mut() {
+                Some(last) if joined && last.end == run.start => last.end = run.end,
+                _ => runs.push(run),
+            }
+        }
+        runs
+    }
+
+    /// Copies the block out of a whole chunk, run by run.
+    fn copy(&self, chunk: &[f32], out: &mut [f32]) {
+        let mut out = out;
+        for run in self.runs(true) {
+            let (to, rest) = out.split_at_mut_checked(run.len()).unwrap_or_default();
+            out = rest;
+            if let Some(values) = chunk.get(run) {
+                to.copy_from_slice(values);
             }
         }
     }
+
+    /// The block in up to `pieces` pieces along its first dimension.
+    fn split(&self, pieces: usize) -> Vec<Self> {
+        let Some((first, inner)) = self.spatial.split_first() else { return vec![self.clone()] };
+        let step = (first.end - first.start).div_ceil(pieces.max(1) as u64).max(1);
+        let starts = (first.start..first.end).step_by(usize::try_from(step).unwrap_or(usize::MAX));
+        let piece = |start: u64| {
+            let rows = start..first.end.min(start + step);
+            let spatial: Vec<_> = std::iter::once(rows).chain(inner.iter().cloned()).collect();
+            Self { elements: count(&spatial), spatial, shape: self.shape.clone(), chunk_elements: self.chunk_elements }
+        };
+        starts.map(piece).collect()
+    }
+}
+
+/// A slot that is read.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    snapshot: &'a Snapshot,
+    info: &'a ArrayInfo,
+    index: &'a [u32],
+}
+
+impl Target<'_> {
+    fn key(&self) -> CacheKey {
+        CacheKey { array: self.info.name.clone(), index: self.index.to_vec() }
+    }
+
+    fn slot(&self) -> Result<Slot> {
+        let reason = || "not an array of the layout".to_string();
+        let unknown = || Error::Layout { group: self.info.name.clone(), reason: reason() };
+        self.snapshot.slot(self.info, self.index).ok_or_else(unknown)
+    }
+}
+
+/// One piece of work: a block of one slot.
+struct Job<'a> {
+    target: Target<'a>,
+    source: &'a Source,
+    block: Block,
+    out: &'a mut [f32],
 }
 
 impl Shared {
@@ -270,13 +331,28 @@ impl Shared {
         block: &Block,
         out: &mut [f32],
     ) -> Result<()> {
-        let jobs: Vec<_> = indices.iter().zip(sources).zip(out.chunks_mut(block.elements)).collect();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
-        let work = |((index, source), out): ((&Vec<u32>, &Source), &mut [f32])| {
-            self.fill(snapshot, info, index, source, block, out)
-        };
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        // Fewer fields than processors: fields that can be entered in the middle are decoded by several threads each.
+        let pieces = if block.elements < SPLIT_ELEMENTS { 1 } else { processors / indices.len().max(1) };
+        let mut jobs = Vec::with_capacity(indices.len());
+        for ((index, source), out) in indices.iter().zip(sources).zip(out.chunks_mut(block.elements)) {
+            let target = Target { snapshot, info, index };
+            let can_split = matches!(source, Source::Virtual { .. }) && self.known.contains_key(&target.key());
+            if pieces < 2 || !can_split {
+                jobs.push(Job { target, source, block: block.clone(), out });
+                continue;
+            }
+            let mut out = out;
+            for block in block.split(pieces) {
+                let (part, rest) = out.split_at_mut_checked(block.elements).unwrap_or_default();
+                out = rest;
+                jobs.push(Job { target, source, block, out: part });
+            }
+        }
+        let threads = processors.min(jobs.len());
         if threads < 2 {
-            return jobs.into_iter().try_for_each(work);
+            let mut scratch = Vec::new();
+            return jobs.into_iter().try_for_each(|job| self.fill(job, &mut scratch));
         }
         let jobs: Vec<_> = jobs.into_iter().map(|job| std::sync::Mutex::new(Some(job))).collect();
         let next = AtomicUsize::new(0);
@@ -284,9 +360,10 @@ impl Shared {
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
+                    let mut scratch = Vec::new();
                     while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let Some(job) = lock(job).take() else { continue };
-                        if let Err(error) = work(job) {
+                        if let Err(error) = self.fill(job, &mut scratch) {
                             next.store(jobs.len(), Ordering::Relaxed);
                             lock(&failed).get_or_insert(error);
                         }
@@ -297,58 +374,119 @@ impl Shared {
         failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    fn fill(
-        &self,
-        snapshot: &Snapshot,
-        info: &ArrayInfo,
-        index: &[u32],
-        source: &Source,
-        block: &Block,
-        out: &mut [f32],
-    ) -> Result<()> {
+    /// `scratch` is memory for a whole field that is used again.
+    fn fill(&self, job: Job<'_>, scratch: &mut Vec<f32>) -> Result<()> {
+        let Job { target, source, block, out } = job;
         match source {
             Source::Missing => out.fill(f32::NAN),
             Source::Cached(values) => block.copy(values, out),
-            _ if block.is_whole() => self.decode_chunk(snapshot, info, index, source, out)?,
-            _ => {
+            _ if block.is_whole() => self.decode_chunk(&target, source, out)?,
+            Source::Virtual { location, reference } => {
+                let message = self.open_message(location, reference)?;
+                let message = Message {
+                    place: format!("{location} at byte {}", reference.offset),
+                    length: reference.length,
+                    read: &|range| message.read(range),
+                };
+                self.decode_block(&target, &message, &block, scratch, out)?;
+            }
+            Source::Stored(_) => {
                 let mut values = vec![f32::NAN; block.chunk_elements];
-                self.decode_chunk(snapshot, info, index, source, &mut values)?;
+                self.decode_chunk(&target, source, &mut values)?;
                 block.copy(&values, out);
-                self.cache.insert(CacheKey { array: info.name.clone(), index: index.to_vec() }, values.into());
+                self.cache.insert(target.key(), values.into());
             }
         }
         Ok(())
     }
 
     /// All values of a chunk.
-    fn decode_chunk(
-        &self,
-        snapshot: &Snapshot,
-        info: &ArrayInfo,
-        index: &[u32],
-        source: &Source,
-        out: &mut [f32],
-    ) -> Result<()> {
+    fn decode_chunk(&self, target: &Target<'_>, source: &Source, out: &mut [f32]) -> Result<()> {
         match source {
             Source::Missing => out.fill(f32::NAN),
             Source::Cached(values) => out.iter_mut().zip(values.iter()).for_each(|(out, value)| *out = *value),
             Source::Virtual { location, reference } => {
-                let message = self.fetch(location, reference)?;
-                let place = format!("{location} at byte {}", reference.offset);
-                let Some(slot) = snapshot.slot(info, index) else {
-                    return Err(Error::Layout {
-                        group: info.name.clone(),
-                        reason: "not an array of the layout".into(),
-                    });
-                };
-                let (sections, key) = self.field_of_slot(&slot, &place, &message)?;
-                let grid = self.grid(&sections, &key, &place)?;
-                decode::decode_field(&sections, &grid, out).map_err(|e| decode_error(&place, e))?;
+                let message = self.open_message(location, reference)?.read_all()?;
+                self.decode_message(target, &format!("{location} at byte {}", reference.offset), &message, out)?;
             }
-            Source::Stored(bytes) => decode_stored(info, index, bytes, out)?,
+            Source::Stored(bytes) if bytes.starts_with(b"GRIB") => {
+                let place = format!("the stored message of /{} {:?}", target.info.name, target.index);
+                self.decode_message(target, &place, bytes, out)?;
+            }
+            Source::Stored(bytes) => decode_stored(target.info, target.index, bytes, out)?,
         }
         Ok(())
     }
+
+    /// All values of the slot's field of a message. Returns whether parts of it can be read from now on.
+    fn decode_message(&self, target: &Target<'_>, place: &str, message: &[u8], out: &mut [f32]) -> Result<bool> {
+        let (sections, key) = self.field_of_slot(&target.slot()?, place, message)?;
+        let grid = self.grid(&sections, &key, place)?;
+        let located = |error: DecodeError| decode_error(place, error);
+        let (_, offsets) = decode::decode_field_with_offsets(&sections, &grid, out).map_err(located)?;
+        let known = Known::of_message(message, &sections, grid, offsets);
+        let can_be_read_in_part = known.is_some();
+        if let Some(known) = known {
+            self.known.insert(target.key(), Arc::new(known));
+        }
+        Ok(can_be_read_in_part)
+    }
+
+    /// A part of the values of the slot's field of a message, from the bytes that it needs where they are known.
+    fn decode_block(
+        &self,
+        target: &Target<'_>,
+        message: &Message<'_>,
+        block: &Block,
+        scratch: &mut Vec<f32>,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let located = |error: DecodeError| decode_error(&message.place, error);
+        let known = match self.known.get(&target.key()) {
+            Some(known) => Some(known),
+            None => self.learn_from_header(target, message)?,
+        };
+        if let Some(known) = known {
+            let range = known.bytes_for(block).map_err(located)?;
+            let bytes = if range.is_empty() { Bytes::new() } else { (message.read)(range.clone())? };
+            return known.decode(range.start, &bytes, block, out).map_err(located);
+        }
+        scratch.resize(block.chunk_elements, f32::NAN);
+        let bytes = (message.read)(0..message.length)?;
+        let in_part = self.decode_message(target, &message.place, &bytes, scratch)?;
+        block.copy(scratch, out);
+        if !in_part {
+            self.cache.insert(target.key(), scratch.as_slice().into());
+        }
+        Ok(())
+    }
+
+    /// What the header of a message tells when its codes have a fixed width: enough to read parts of it.
+    fn learn_from_header(&self, target: &Target<'_>, message: &Message<'_>) -> Result<Option<Arc<Known>>> {
+        let length = message.length;
+        let Some(range) = parts::first_header(length) else { return Ok(None) };
+        let mut header = (message.read)(range)?;
+        let Some(needed) = parts::header_length(&header, length) else { return Ok(None) };
+        if needed > header.len() as u64 {
+            header = (message.read)(0..needed)?;
+        }
+        let Some(Ok(sections)) = sections::fields_of_prefix(&header, length).next() else { return Ok(None) };
+        let slot = target.slot()?;
+        let (sections, key) = field_among(&self.layout, &slot, &message.place, vec![sections])?;
+        let grid = self.grid(&sections, &key, &message.place)?;
+        let Some(known) = Known::of_header(header.clone(), length, grid) else { return Ok(None) };
+        let known = Arc::new(known);
+        self.known.insert(target.key(), Arc::clone(&known));
+        Ok(Some(known))
+    }
+}
+
+/// A message that is read in ranges.
+struct Message<'a> {
+    /// Where it is, for errors.
+    place: String,
+    length: u64,
+    read: &'a dyn Fn(Range<u64>) -> Result<Bytes>,
 }
 
 /// A materialised chunk of the default inner chain: zstd, little-endian float32.
@@ -381,14 +519,6 @@ fn count(ranges: &[Range<u64>]) -> usize {
 
 /// All index tuples of a region in C order.
 fn slot_indices(ranges: &[Range<u64>]) -> Vec<Vec<u32>> {
-    outer(&ranges.iter().map(|range| range.clone().collect()).collect::<Vec<Vec<u64>>>())
-}
-
-fn outer(axes: &[Vec<u64>]) -> Vec<Vec<u32>> {
-    axes.iter().fold(vec![Vec::new()], |tuples, axis| {
-        let extend = |tuple: &Vec<u32>| -> Vec<Vec<u32>> {
-            axis.iter().map(|&i| tuple.iter().copied().chain([i as u32]).collect()).collect()
-        };
-        tuples.iter().flat_map(extend).collect()
-    })
+    let axis = |range: &Range<u64>| range.clone().map(|i| i as u32).collect();
+    tuples(&ranges.iter().map(axis).collect::<Vec<_>>())
 }

@@ -18,10 +18,14 @@ use crate::grib::sections::FieldSections;
 use crate::repository::{Access, OpenOptions, nodes};
 
 use super::array::{ArrayInfo, Storage};
-use super::fetch;
+use super::fetch::{self, LocalMessage};
+use super::parts::Known;
 
 /// Bytes of decoded fields that a snapshot keeps by default.
 const DEFAULT_CACHE_BYTES: usize = 256 << 20;
+
+/// Bytes of headers and offsets of messages that a snapshot keeps: those of some thousand fields.
+const KNOWN_BYTES: u64 = 64 << 20;
 
 /// What a slot's chunk is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +65,8 @@ pub(super) struct Shared {
     grids: Mutex<HashMap<GridDigest, Arc<Grid>>>,
     /// Decoded chunks by what they were decoded from.
     pub cache: moka::sync::Cache<CacheKey, Arc<[f32]>>,
+    /// What was learnt of messages that were read in part.
+    pub known: moka::sync::Cache<CacheKey, Arc<Known>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -82,6 +88,10 @@ impl Snapshot {
             .weigher(|_: &CacheKey, values: &Arc<[f32]>| u32::try_from(values.len() * 4).unwrap_or(u32::MAX))
             .max_capacity(options.cache_bytes.unwrap_or(DEFAULT_CACHE_BYTES) as u64)
             .build();
+        let known = moka::sync::Cache::builder()
+            .weigher(|_: &CacheKey, known: &Arc<Known>| u32::try_from(known.bytes()).unwrap_or(u32::MAX))
+            .max_capacity(KNOWN_BYTES)
+            .build();
         let shared = Shared {
             session: Arc::new(session),
             layout,
@@ -90,6 +100,7 @@ impl Snapshot {
             arrays: Mutex::default(),
             grids: Mutex::default(),
             cache,
+            known,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -109,6 +120,16 @@ impl Snapshot {
         &self.shared.session
     }
 
+    /// The places that virtual chunks may be read from.
+    pub(crate) fn access(&self) -> &Access {
+        &self.shared.access
+    }
+
+    /// The bytes of a reference, behind all checks of its source.
+    pub(crate) fn fetch(&self, location: &str, reference: &VirtualChunkRef) -> Result<Bytes> {
+        self.shared.fetch(location, reference)
+    }
+
     /// The array at a path (`t2m`, `/mean/t2m`).
     pub async fn array(&self, path: &str) -> Result<Arc<ArrayInfo>> {
         let name = path.trim_matches('/');
@@ -118,7 +139,11 @@ impl Snapshot {
         let Some((node, metadata)) = nodes::node(&self.shared.session, name).await? else {
             return Err(Error::not_found(format!("the array /{name}"), self.names_like(name).await?));
         };
-        let info = Arc::new(ArrayInfo::parse(name, node.path, metadata)?);
+        let mut info = ArrayInfo::parse(name, node.path, metadata)?;
+        if info.storage == Storage::Standard && info.has_default_chain() && self.layout().variable(name).is_some() {
+            info.storage = Storage::Finalised;
+        }
+        let info = Arc::new(info);
         lock(&self.shared.arrays).insert(name.to_string(), Arc::clone(&info));
         Ok(info)
     }
@@ -174,14 +199,14 @@ impl Snapshot {
                 if let Some(slot) = self.slot(&info, index) {
                     self.shared.field_of_slot(&slot, &location, &bytes)?;
                 }
-                Ok(Some(bytes.into()))
+                Ok(Some(bytes))
             }
             Some(payload) => Ok(Some(self.stored_bytes(&info, index, &payload).await?)),
         }
     }
 
     /// The message or inner chunk behind a payload that is not virtual.
-    pub(super) async fn stored_bytes(&self, info: &ArrayInfo, index: &[u32], payload: &ChunkPayload) -> Result<Bytes> {
+    pub(crate) async fn stored_bytes(&self, info: &ArrayInfo, index: &[u32], payload: &ChunkPayload) -> Result<Bytes> {
         if let ChunkPayload::Inline(bytes) = payload {
             return Ok(bytes.clone());
         }
@@ -208,7 +233,7 @@ impl Snapshot {
     }
 
     /// The location of a reference with `vcc://` resolved by the repository's containers.
-    pub(super) fn resolved(&self, reference: &VirtualChunkRef) -> Result<String> {
+    pub(crate) fn resolved(&self, reference: &VirtualChunkRef) -> Result<String> {
         let location = reference.location.url();
         self.shared
             .session
@@ -237,8 +262,13 @@ impl Snapshot {
 }
 
 impl Shared {
-    pub fn fetch(&self, location: &str, reference: &VirtualChunkRef) -> Result<Vec<u8>> {
+    pub fn fetch(&self, location: &str, reference: &VirtualChunkRef) -> Result<Bytes> {
         fetch::fetch(&self.access, location, reference, self.require_verified)
+    }
+
+    /// The message of a reference to a local file, opened and checked.
+    pub fn open_message<'a>(&self, location: &'a str, reference: &VirtualChunkRef) -> Result<LocalMessage<'a>> {
+        LocalMessage::open(&self.access, location, reference, self.require_verified)
     }
 
     /// The field of a message that belongs into a slot, by its whole key: promise 3.
@@ -270,6 +300,16 @@ pub(crate) fn field_of_slot<'a>(
     message: &'a [u8],
 ) -> Result<(FieldSections<'a>, FieldKey)> {
     let fields = decode::fields_of(message).map_err(|e| decode_error(location, e))?;
+    field_among(layout, slot, location, fields)
+}
+
+/// The one of some fields whose place is the slot.
+pub(super) fn field_among<'a>(
+    layout: &Layout,
+    slot: &Slot,
+    location: &str,
+    fields: Vec<FieldSections<'a>>,
+) -> Result<(FieldSections<'a>, FieldKey)> {
     let mut found = Vec::new();
     for sections in fields {
         let key = FieldKey::from_sections(&sections).map_err(Error::grib(location))?;
@@ -336,6 +376,8 @@ pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
 impl ArrayInfo {
     /// Whether this crate's own reader serves the array; others go through zarrs.
     pub fn is_cube_array(&self) -> bool {
-        self.storage == Storage::Default && self.data_type == "float32" && self.slot_dimensions().is_some()
+        matches!(self.storage, Storage::Default | Storage::Finalised)
+            && self.data_type == "float32"
+            && self.slot_dimensions().is_some()
     }
 }

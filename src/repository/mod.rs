@@ -12,14 +12,20 @@ use crate::read::Snapshot;
 
 pub mod access;
 mod configuration;
+mod finalise;
 mod history;
 pub mod ledger;
 pub mod local_storage;
 pub(crate) mod nodes;
+mod reset;
+mod tags;
 mod transaction;
 
 pub use access::Access;
+pub use finalise::{FinaliseReport, NotFinalised};
 pub use history::{LogEntry, Reference};
+pub use reset::{ResetOptions, ResetReport};
+pub use tags::TagReport;
 pub use transaction::{Conflict, Transaction};
 
 /// How a repository is opened.
@@ -219,6 +225,13 @@ impl Repository {
     pub(crate) async fn resolve(&self, at: &Reference) -> Result<VersionInfo> {
         let repository = self.icechunk().await;
         history::resolve(&repository, at, &self.location).await
+    }
+
+    /// The snapshot that a reference means now.
+    pub(crate) async fn snapshot_id(&self, at: &Reference) -> Result<icechunk::format::SnapshotId> {
+        let version = self.resolve(at).await?;
+        let id = self.icechunk().await.resolve_version(&version).await;
+        id.map_err(Error::repository(format!("looking up {at} of {}", self.location)))
     }
 
     /// The snapshots of a reference, newest first.

@@ -114,6 +114,43 @@ impl Transaction {
         Ok(())
     }
 
+    /// Gives fully materialised arrays standard codecs: the inner chain of ours. See [`super::Repository::finalise`].
+    pub(super) async fn set_standard_codecs(&mut self, arrays: &[String]) -> Result<()> {
+        let mut layout = (*self.layout).clone();
+        let mut session = self.session.write().await;
+        for array in arrays {
+            let (path, name) = array.rsplit_once('/').unwrap_or(("", array));
+            let missing = || Error::not_found(format!("the array /{array}"), "see `gribchunk show`");
+            let variable = layout.groups.get_mut(path).and_then(|g| g.variables.get_mut(name)).ok_or_else(missing)?;
+            variable.finalised = true;
+            let (_, mut group) = nodes::node(&session, path).await?.ok_or_else(missing)?;
+            if let Some(stored) =
+                group.pointer_mut("/attributes/gribchunk/group/variables").and_then(|v| v.get_mut(name))
+            {
+                stored["finalised"] = serde_json::json!(true);
+            }
+            let (_, mut document) = nodes::node(&session, array).await?.ok_or_else(missing)?;
+            let inner = document.pointer("/codecs/0/configuration/codecs").cloned();
+            document["codecs"] = inner.unwrap_or_else(metadata::default_inner_codecs);
+            let numbers = |value: &serde_json::Value| -> Vec<u64> {
+                value.as_array().into_iter().flatten().filter_map(serde_json::Value::as_u64).collect()
+            };
+            let names = document["dimension_names"].as_array().into_iter().flatten();
+            let names = names.map(|n| n.as_str().unwrap_or_default().to_string()).collect();
+            let chunk = numbers(&document["chunk_grid"]["configuration"]["chunk_shape"]);
+            let shape = (numbers(&document["shape"]), chunk, names);
+            let nodes = vec![
+                metadata::Node { path: path.into(), metadata: group, array: None, values: None },
+                metadata::Node { path: array.clone(), metadata: document, array: Some(shape), values: None },
+            ];
+            nodes::write_nodes(&mut session, nodes).await?;
+        }
+        drop(session);
+        self.layout = Arc::new(layout);
+        self.metadata_changed = true;
+        Ok(())
+    }
+
     /// What a slot's chunk is now; `None` for a missing one.
     pub async fn chunk(&self, slot: &Slot) -> Result<Option<ChunkPayload>> {
         let index = self.chunk_indices(slot)?;
@@ -127,6 +164,12 @@ impl Transaction {
     /// Points slots of one array at messages.
     pub async fn set_virtual(&mut self, array: &str, references: Vec<(Slot, VirtualChunkRef)>) -> Result<()> {
         let context = format!("setting references of /{array}");
+        if self.layout.variable(array).is_some_and(|(_, variable)| variable.finalised) {
+            return Err(Error::invalid(
+                format!("virtual chunks in /{array}, which was finalised"),
+                "its codecs are standard ones: materialise the fields",
+            ));
+        }
         let references: Vec<(ChunkIndices, VirtualChunkRef)> = references
             .into_iter()
             .map(|(slot, reference)| Ok((self.chunk_indices(&slot)?, reference)))
@@ -177,22 +220,12 @@ impl Transaction {
     /// Records what a file brought, replacing an earlier record of its URL. Returns the element.
     pub async fn record_file(&mut self, mut record: FileRecord, first_time: Option<i64>) -> Result<[u32; 2]> {
         record.bound();
-        let url = record.url.clone();
-        let element = ledger::element(&url, first_time);
+        let element = ledger::element(&record.url, first_time);
         let mut session = self.session.write().await;
         let mut records = ledger::read(&session, element).await?;
         records.retain(|r| r.url != record.url);
         records.push(record);
         ledger::write(&mut session, element, &records).await?;
-        // A file that was bad when it came first was recorded without a time.
-        let timeless = ledger::element(&url, None);
-        if timeless != element {
-            let mut records = ledger::read(&session, timeless).await?;
-            if records.iter().any(|r| r.url == url) {
-                records.retain(|r| r.url != url);
-                ledger::write(&mut session, timeless, &records).await?;
-            }
-        }
         Ok(element)
     }
 
@@ -223,7 +256,6 @@ impl Transaction {
         // What was written through a store may have changed metadata too.
         let metadata_changed = self.metadata_changed || changes_metadata(&session).await?;
         let solver: Box<dyn ConflictSolver + Send + Sync> = match conflict {
-            _ if metadata_changed => Box::new(ConflictDetector),
             Conflict::Replace => Box::new(solver(VersionSelection::UseOurs)),
             Conflict::Keep => Box::new(solver(VersionSelection::UseTheirs)),
             Conflict::Fail => Box::new(ConflictDetector),

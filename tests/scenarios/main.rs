@@ -16,6 +16,7 @@ mod never_wrong;
 mod nothing_panics;
 mod one_snapshot;
 mod other_repositories;
+mod parts;
 mod standard_on_disk;
-
+mod values;
 mod whole_files;

@@ -289,15 +289,3 @@ async fn places_that_are_not_allowed() {
     set(&repository, &truth, reference(&inside.join("link.grib2").display().to_string(), &truth, "")).await;
     assert_refused(&repository, &truth, not_allowed, &["link.grib2"]).await;
 }
-
-fn copy_directory(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let (path, target) = (entry.as_ref().unwrap().path(), to.join(entry.as_ref().unwrap().file_name()));
-        if path.is_dir() {
-            copy_directory(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
-}

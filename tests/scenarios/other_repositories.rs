@@ -6,18 +6,6 @@ use serde_json::Value;
 
 use crate::support::*;
 
-fn copy_directory(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let (path, target) = (entry.as_ref().unwrap().path(), to.join(entry.as_ref().unwrap().file_name()));
-        if path.is_dir() {
-            copy_directory(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn repositories_of_other_programs() {
     let Some(shared) = shared_data("icechunk") else { return };

@@ -233,6 +233,19 @@ pub fn run<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Run {
     }
 }
 
+/// Copies a directory with all that is in it.
+pub fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, target) = (entry.as_ref().unwrap().path(), to.join(entry.as_ref().unwrap().file_name()));
+        if path.is_dir() {
+            copy_directory(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
 /// Gives a file the modification time of another moment.
 pub fn set_modified(path: &str, time: std::time::SystemTime) {
     std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();

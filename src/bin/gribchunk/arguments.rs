@@ -69,6 +69,9 @@ pub enum Command {
         /// Print which fields go where, as JSON that `init --layout` takes.
         #[arg(long)]
         layout: bool,
+        /// One line for each variable.
+        #[arg(long, conflicts_with = "layout")]
+        summary: bool,
     },
     /// Which slots have arrived: step x member pictures, and what failed and why.
     Coverage {
@@ -80,6 +83,9 @@ pub enum Command {
         /// Only what failed, with file and reason.
         #[arg(long)]
         failed: bool,
+        /// One line for each variable and time: a sign for each step, over all members and levels.
+        #[arg(long, conflicts_with = "failed")]
+        summary: bool,
     },
     /// The snapshots: id, time, what changed.
     Log {
@@ -92,6 +98,64 @@ pub enum Command {
     },
     /// Reads a part of an array into a NumPy file.
     Get(Get),
+    /// Gives a snapshot a name that never moves.
+    Tag {
+        repository: PathBuf,
+        name: String,
+        /// A branch, tag, snapshot id or date-time.
+        #[arg(long, default_value = "main", value_name = "REF")]
+        at: String,
+    },
+    /// Whether everything that is referred to is there and is what it says: exit code 3 when some is bad, 1 when all is.
+    Check {
+        repository: PathBuf,
+        #[arg(long, default_value = "main", value_name = "REF")]
+        at: String,
+        /// Each source file too: its length and what says that it is the one that was ingested.
+        #[arg(long)]
+        sources: bool,
+        /// A part of the chunks, always the same one: 5%
+        #[arg(long, value_name = "PERCENT")]
+        subset: Option<String>,
+    },
+    /// What changed between two snapshots, in coordinates.
+    Diff {
+        repository: PathBuf,
+        /// A branch, tag, snapshot id or date-time.
+        #[arg(value_name = "A")]
+        from: String,
+        #[arg(value_name = "B")]
+        to: String,
+    },
+    /// The read path of one slot: key, reference, source, header, packing, checks, values; exit code 1 when it cannot be read.
+    Explain {
+        repository: PathBuf,
+        /// Path of the array: t2m, mean/t2m
+        array: String,
+        #[arg(long, default_value = "main", value_name = "REF")]
+        at: String,
+        /// One slot, as in time=2026112100,step=6,number=3
+        #[arg(long, value_name = "SELECTION")]
+        select: Option<String>,
+    },
+    /// Makes fully materialised arrays standard Zarr arrays, by a change of metadata; there is no way back.
+    #[command(alias = "finalize")]
+    Finalise {
+        repository: PathBuf,
+        /// Paths of the arrays: t2m, mean/t2m
+        #[arg(required = true, value_name = "ARRAY")]
+        arrays: Vec<String>,
+    },
+    /// Points the branch main to an earlier snapshot again.
+    Reset {
+        repository: PathBuf,
+        /// A tag, snapshot id or date-time.
+        #[arg(value_name = "REF")]
+        to: String,
+        /// To a snapshot outside of the branch's history too.
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -93,9 +93,34 @@ async fn snapshot(repository: &Path, at: &str, options: OpenOptions) -> Result<S
     Repository::open(repository, options).await?.snapshot(&Reference::from(at)).await
 }
 
-pub async fn show(repository: &Path, at: &str, layout: bool, options: OpenOptions, json: bool) -> Result<Outcome> {
+/// How much `show` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShowDetail {
+    All,
+    /// One line for each variable.
+    Summary,
+    /// Which fields go where.
+    Layout,
+}
+
+/// What `coverage` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CoverageDetail {
+    Pictures,
+    /// One line for each variable and time.
+    Summary,
+    Failed,
+}
+
+pub async fn show(
+    repository: &Path,
+    at: &str,
+    detail: ShowDetail,
+    options: OpenOptions,
+    json: bool,
+) -> Result<Outcome> {
     let snapshot = snapshot(repository, at, options).await?;
-    if layout {
+    if detail == ShowDetail::Layout {
         let groups: serde_json::Map<String, serde_json::Value> = snapshot
             .layout()
             .groups
@@ -114,12 +139,12 @@ pub async fn show(repository: &Path, at: &str, layout: bool, options: OpenOption
     if json {
         json_line(&summary)?;
     } else {
-        print_summary(&summary);
+        print_summary(&summary, detail);
     }
     Ok(Outcome::All)
 }
 
-fn print_summary(summary: &RepositorySummary) {
+fn print_summary(summary: &RepositorySummary, detail: ShowDetail) {
     println!("snapshot {}", summary.snapshot);
     for group in &summary.groups {
         println!("\ngroup: /{} (grid {})", group.group, group.grid_type);
@@ -133,8 +158,10 @@ fn print_summary(summary: &RepositorySummary) {
             println!("    {} = {} ;{range}", dimension.name, dimension.length);
         }
         println!("variables:");
-        for array in group.arrays.iter().filter(|a| a.slots.is_some()) {
-            print_array(array);
+        let variables = group.arrays.iter().filter(|a| a.slots.is_some());
+        match detail {
+            ShowDetail::Summary => print_lines(&variables.collect::<Vec<_>>()),
+            _ => variables.for_each(print_array),
         }
         let coordinates: Vec<&str> =
             group.arrays.iter().filter(|a| a.slots.is_none()).map(|a| leaf(&a.array)).collect();
@@ -171,14 +198,41 @@ fn print_array(array: &ArraySummary) {
     );
 }
 
+/// A table with a line for each variable.
+fn print_lines(arrays: &[&ArraySummary]) {
+    let width = arrays.iter().map(|a| leaf(&a.array).chars().count()).max().unwrap_or(0).max(8);
+    println!(
+        "    {:width$} {:>9} {:>9} {:>9} {:>12} {:>9} {:>9}  units, level",
+        "variable", "expected", "missing", "virtual", "materialised", "GRIB", "stored"
+    );
+    for array in arrays {
+        let slots = array.slots.unwrap_or_default();
+        let attribute = |key: &str| array.attributes.get(key).map(|v| v.to_string().trim_matches('"').to_string());
+        let level = attribute("GRIB_level").map(|level| format!(" {level}")).unwrap_or_default();
+        println!(
+            "    {:width$} {:>9} {:>9} {:>9} {:>12} {:>9} {:>9}  {}, {}{level}",
+            leaf(&array.array),
+            slots.expected,
+            slots.missing,
+            slots.virtual_,
+            slots.materialised,
+            bytes(array.virtual_bytes),
+            bytes(array.stored_bytes),
+            attribute("units").unwrap_or_default(),
+            attribute("GRIB_typeOfLevel").unwrap_or_default()
+        );
+    }
+}
+
 pub async fn coverage(
     repository: &Path,
     at: &str,
     select: Option<&str>,
-    failed: bool,
+    detail: CoverageDetail,
     options: OpenOptions,
     json: bool,
 ) -> Result<Outcome> {
+    let failed = detail == CoverageDetail::Failed;
     let snapshot = snapshot(repository, at, options).await?;
     let select = select.map(Selection::parse).transpose().map_err(selection)?;
     let coverage = inspect::coverage(&snapshot, select.as_ref()).await?;
@@ -191,12 +245,12 @@ pub async fn coverage(
         return Ok(Outcome::All);
     }
     if !failed {
-        println!("snapshot {}\n{}\n", coverage.snapshot, pictures::LEGEND);
-        for variable in &coverage.variables {
-            let c = variable.counts;
-            let done = c.virtual_ + c.materialised + c.replacement_failed;
-            println!("{}: {done} of {} slots", variable.variable, c.expected);
-            print!("{}", pictures::picture(variable));
+        if detail == CoverageDetail::Summary {
+            println!("snapshot {}\n{}\n", coverage.snapshot, pictures::SUMMARY_LEGEND);
+            print!("{}", pictures::summary(&coverage.variables));
+        } else {
+            println!("snapshot {}\n{}\n", coverage.snapshot, pictures::LEGEND);
+            print!("{}", pictures::pictures(&coverage.variables));
         }
         let t = coverage.total;
         println!(

@@ -2,7 +2,9 @@
 
 mod arguments;
 mod demo;
+mod examine;
 mod get;
+mod history;
 mod inspect;
 mod output;
 mod pictures;
@@ -58,12 +60,34 @@ async fn run(arguments: Arguments) -> gribchunk::Result<Outcome> {
         Command::Materialise { repository, select, batch } => {
             write::materialise(&repository, select.as_deref(), batch, options, json).await
         }
-        Command::Show { repository, at, layout } => inspect::show(&repository, &at, layout, options, json).await,
-        Command::Coverage { repository, at, select, failed } => {
-            inspect::coverage(&repository, &at, select.as_deref(), failed, options, json).await
+        Command::Show { repository, at, layout, summary } => {
+            let detail = match (layout, summary) {
+                (true, _) => inspect::ShowDetail::Layout,
+                (false, true) => inspect::ShowDetail::Summary,
+                (false, false) => inspect::ShowDetail::All,
+            };
+            inspect::show(&repository, &at, detail, options, json).await
+        }
+        Command::Coverage { repository, at, select, failed, summary } => {
+            let detail = match (failed, summary) {
+                (true, _) => inspect::CoverageDetail::Failed,
+                (false, true) => inspect::CoverageDetail::Summary,
+                (false, false) => inspect::CoverageDetail::Pictures,
+            };
+            inspect::coverage(&repository, &at, select.as_deref(), detail, options, json).await
         }
         Command::Log { repository, at, limit } => inspect::log(&repository, &at, limit, options, json).await,
         Command::Get(get) => get::get(get, options, json).await,
+        Command::Tag { repository, name, at } => history::tag(&repository, &name, &at, options, json).await,
+        Command::Check { repository, at, sources, subset } => {
+            examine::check(&repository, &at, sources, subset.as_deref(), options, json).await
+        }
+        Command::Diff { repository, from, to } => history::diff(&repository, &from, &to, options, json).await,
+        Command::Explain { repository, array, at, select } => {
+            examine::explain(&repository, &array, &at, select.as_deref(), options, json).await
+        }
+        Command::Finalise { repository, arrays } => history::finalise(&repository, &arrays, options, json).await,
+        Command::Reset { repository, to, force } => history::reset(&repository, &to, force, options, json).await,
     }
 }
 

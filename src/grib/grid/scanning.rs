@@ -1,5 +1,7 @@
 //! The order of values in a message, and how to put them into the order of the array.
 
+use std::ops::Range;
+
 use crate::grib::GribError;
 
 /// Scanning mode (GRIB 2 flag table 3.4, GRIB 1 table 8).
@@ -82,6 +84,30 @@ impl Order {
         // nx > 0 here: the array has a point.
         let (row, column) = (array_index / self.nx.max(1), array_index % self.nx.max(1));
         self.place(row, column)
+    }
+
+    /// Where in the message a run of array elements within one row is, and whether it comes backwards there. None: the
+    /// elements are not next to each other, or not in one row.
+    pub fn run(&self, elements: Range<usize>) -> Option<(Range<usize>, bool)> {
+        if elements.start > elements.end || elements.end > self.points() {
+            return None;
+        }
+        if self.is_identity() || elements.is_empty() {
+            return Some((elements, false));
+        }
+        if self.transposed {
+            return None;
+        }
+        let nx = self.nx.max(1);
+        let (row, column) = (elements.start / nx, elements.start % nx);
+        if column + elements.len() > nx {
+            return None;
+        }
+        if !self.is_backwards(row) {
+            return Some((elements, false));
+        }
+        let start = row * nx + (nx - column - elements.len());
+        Some((start..start + elements.len(), true))
     }
 
     /// Copies values from message order to array order.

@@ -88,6 +88,19 @@ impl BlockOffset {
         let behind = offsets.partition_point(|offset| offset.sample as usize <= sample);
         offsets.get(behind.wrapping_sub(1)).copied().unwrap_or_default()
     }
+
+    /// The bytes between which the samples `range` lie: first byte, and the byte behind the last where it is known.
+    pub fn around(offsets: &[BlockOffset], range: &Range<usize>) -> (u64, Option<u64>) {
+        let behind = offsets.partition_point(|offset| (offset.sample as usize) < range.end);
+        let end = offsets.get(behind).map(|offset| offset.bit.div_ceil(8));
+        (Self::before(offsets, range.start).bit / 8, end)
+    }
+
+    /// The last of `offsets` at or before sample `sample`, for data of which only those from byte `start` on are at hand.
+    pub fn in_part(offsets: &[BlockOffset], sample: usize, start: u64) -> BlockOffset {
+        let offset = Self::before(offsets, sample);
+        BlockOffset { bit: offset.bit.saturating_sub(8 * start), ..offset }
+    }
 }
 
 /// Decodes the samples `range`. `from` are offsets of an earlier decoding, `record` collects new ones.

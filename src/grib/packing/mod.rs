@@ -34,6 +34,7 @@ pub use offsets::Offsets;
 pub use sample::Sample;
 
 use bitmap::{Bitmap, Ranks};
+use ccsds::BlockOffset;
 use complex::{Checkpoint, Wanted};
 use header::{GRIB1_DATA, Method};
 use offsets::CodeOffsets;
@@ -66,9 +67,20 @@ pub fn decode_with_offsets<T: Sample>(
     out: &mut [T],
 ) -> Result<(DecodeReport, Offsets)> {
     let field = Field::new(sections, points)?;
-    let mut offsets = Offsets { points, ranks: field.bitmap.as_ref().map(Ranks::of), codes: CodeOffsets::default() };
+    let data = field.data().map_or(0, <[u8]>::len);
+    let mut offsets =
+        Offsets { points, data, ranks: field.bitmap.as_ref().map(Ranks::of), codes: CodeOffsets::default() };
     let report = field.decode(0..points, None, Some(&mut offsets.codes), out)?;
     Ok((report, offsets))
+}
+
+/// The offsets of a field with codes of a fixed width: counts of its bitmap's points. None without a bitmap.
+///
+/// # Errors
+/// As [`decode`].
+pub fn offsets_of_bitmap(sections: &FieldSections<'_>, points: usize) -> Result<Option<Offsets>> {
+    let Some(bitmap) = Field::new(sections, points)?.bitmap else { return Ok(None) };
+    Ok(Some(Offsets { points, data: 0, ranks: Some(Ranks::of(&bitmap)), codes: CodeOffsets::default() }))
 }
 
 /// Decodes the points `range` only: `out[i]` is the value of point `range.start + i`.
@@ -89,7 +101,7 @@ pub fn decode_range<T: Sample>(
 }
 
 /// The bytes of section 7 (GRIB 1: section 4) that [`decode_range`] needs for the points `range`, counted from the
-/// section's first octet, where codes have a fixed width. None: all of the section.
+/// section's first octet, where codes have a fixed width, or for CCSDS with offsets. None: all of the section.
 pub fn byte_range_for(
     sections: &FieldSections<'_>,
     points: usize,
@@ -101,7 +113,10 @@ pub fn byte_range_for(
     if let Method::Constant(_) | Method::AllMissing = field.packing.method {
         return Some(0..0);
     }
-    let bytes = simple::bytes(field.packing.method.fixed_width()?, &codes)?;
+    let bytes = match &field.packing.method {
+        Method::Ccsds(_) => field.interval_bytes(&codes, offsets)?,
+        method => simple::bytes(method.fixed_width()?, &codes)?,
+    };
     let header = field.data_start() as u64;
     Some(header + bytes.start..header + bytes.end)
 }
@@ -110,7 +125,7 @@ pub fn byte_range_for(
 /// for the same arguments. `sections.data` is not used; GRIB 1's `representation` needs its first 11 octets only.
 ///
 /// # Errors
-/// As [`decode_range`]; [`GribError::Unsupported`] for packings without a fixed width.
+/// As [`decode_range`]; [`GribError::Unsupported`] for packings of which [`byte_range_for`] names no part.
 pub fn decode_range_from<T: Sample>(
     sections: &FieldSections<'_>,
     points: usize,
@@ -158,6 +173,19 @@ impl<'a, 'b> Field<'a, 'b> {
             None => bitmap.ones(0..range.start),
         };
         start..start + bitmap.ones(range.clone())
+    }
+
+    /// The bytes of packed data between the offsets around `codes`. None: they are not known.
+    fn interval_bytes(&self, codes: &Range<usize>, offsets: Option<&Offsets>) -> Option<Range<u64>> {
+        let offsets = offsets.filter(|offsets| offsets.points == self.points)?;
+        let blocks = offsets.codes.blocks.as_deref()?;
+        let (start, end) = BlockOffset::around(blocks, codes);
+        Some(start..end.unwrap_or(offsets.data as u64))
+    }
+
+    /// The packed data: section 7 behind its header.
+    fn data(&self) -> Option<&'a [u8]> {
+        self.sections.data.and_then(|data| data.get(self.data_start()..))
     }
 
     fn data_start(&self) -> usize {
@@ -213,7 +241,11 @@ impl<'a, 'b> Field<'a, 'b> {
         if nothing_coded || matches!(self.packing.method, Method::Constant(_) | Method::AllMissing) {
             return self.decode(range, offsets, None, out);
         }
-        if self.packing.method.fixed_width().is_none() {
+        let interval = match self.packing.method {
+            Method::Ccsds(_) => self.interval_bytes(&self.codes(&self.check(&range, out.len())?, offsets), offsets),
+            _ => None,
+        };
+        if self.packing.method.fixed_width().is_none() && interval.is_none() {
             return Err(unsupported(5, 0, "a part of the data section is not enough for this packing"));
         }
         let range = self.check(&range, out.len())?;
@@ -223,7 +255,13 @@ impl<'a, 'b> Field<'a, 'b> {
         }
         let uncoded = out.len() - codes.len();
         let values = out.get_mut(uncoded..).unwrap_or_default();
-        self.decode_fixed(bytes, &codes, true, values).unwrap_or(Ok(()))?;
+        if let (Method::Ccsds(header), Some(interval)) = (&self.packing.method, interval) {
+            let blocks = offsets.and_then(|offsets| offsets.codes.blocks.as_deref()).unwrap_or_default();
+            let from = BlockOffset::in_part(blocks, codes.start, interval.start);
+            ccsds::decode(bytes, header, self.packing.scale, codes, (&[from], None), values)?;
+        } else {
+            self.decode_fixed(bytes, &codes, true, values).unwrap_or(Ok(()))?;
+        }
         if let Some(bitmap) = &self.bitmap {
             bitmap.expand(range, out)?;
         }
@@ -239,8 +277,7 @@ impl<'a, 'b> Field<'a, 'b> {
     ) -> Result<DecodeReport> {
         let range = self.check(&range, out.len())?;
         let decoder = self.packing.decoder();
-        let data = self.sections.data.and_then(|data| data.get(self.data_start()..));
-        let data = data.ok_or_else(|| malformed(7, 0, "the data section is missing or too short"));
+        let data = self.data().ok_or_else(|| malformed(7, 0, "the data section is missing or too short"));
         let scale = self.packing.scale;
         match &self.packing.method {
             Method::AllMissing => {

@@ -9,11 +9,18 @@ use super::complex::Checkpoint;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offsets {
     pub(crate) points: usize,
+    /// Bytes of packed data.
+    pub(crate) data: usize,
     pub(crate) ranks: Option<Ranks>,
     pub(crate) codes: CodeOffsets,
 }
 
 impl Offsets {
+    /// Whether decoding can begin in the middle with their help.
+    pub fn are_known(&self) -> bool {
+        self.codes.blocks.is_some() || self.codes.checkpoints.is_some()
+    }
+
     /// Heap memory, in bytes, for a cache that is bounded.
     pub fn bytes(&self) -> usize {
         self.ranks.as_ref().map_or(0, Ranks::bytes)

@@ -16,9 +16,9 @@ pub(crate) fn decode<R>(
 ) -> Result<R, &'static str> {
     let mut source = Source { bytes: stream, at: 0 };
     let mut parameters = MaybeUninit::<opj::opj_dparameters_t>::zeroed();
-    // SAFETY: all zeros are valid parameters (numbers, arrays of them), and the function sets the defaults. Every handle is
-    // checked for null, used as OpenJPEG documents it and destroyed once, by its owner. `source` outlives the stream that
-    // points to it, and nothing else uses it meanwhile.
+    // Every handle is checked for null, used as OpenJPEG documents it and destroyed once, by its owner.
+    // SAFETY: all zeros are valid parameters (numbers, arrays of them), and the function sets the defaults; the handles as
+    // said above; `source` outlives the stream that points to it, and nothing else uses it meanwhile.
     unsafe {
         opj::opj_set_default_decoder_parameters(parameters.as_mut_ptr());
         let codec = Codec(opj::opj_create_decompress(opj::CODEC_FORMAT::OPJ_CODEC_J2K));

@@ -65,5 +65,7 @@ def test_hierarchy():
             return ZarrHierarchyStateMachine(OfText(transaction._inner.store(True), transaction))
 
         phases = [hypothesis.Phase.generate]
-        settings = hypothesis.settings(max_examples=20, stateful_step_count=25, deadline=None, phases=phases, database=None)
+        settings = hypothesis.settings(
+            max_examples=20, stateful_step_count=25, deadline=None, phases=phases, database=None
+        )
         run_state_machine_as_test(machine, settings=settings)

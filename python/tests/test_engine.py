@@ -6,11 +6,10 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
+from conftest import FIXTURES
 
 import gribchunk
 from gribchunk.errors import UnreadableWarning
-
-from conftest import FIXTURES
 
 
 @pytest.fixture

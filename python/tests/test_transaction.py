@@ -46,7 +46,9 @@ def test_all_nan_is_arrived(empty):
     with empty.transaction() as tx:
         array = zarr.open_group(tx.store)["t2m"]
         array[0, 0, 0] = np.nan
-    assert empty.coverage("variable=t2m").t2m.values[0, 0].tolist() == [STATES["materialised"]] + [STATES["missing"]] * 3
+    assert (
+        empty.coverage("variable=t2m").t2m.values[0, 0].tolist() == [STATES["materialised"]] + [STATES["missing"]] * 3
+    )
 
 
 def test_a_new_variable_and_group(repository):
@@ -56,8 +58,10 @@ def test_a_new_variable_and_group(repository):
         mask.to_zarr(tx.store, mode="a", consolidated=False)
     dataset = open_dataset(repository)
     assert not dataset.mask._in_memory
-    np.testing.assert_array_equal(dataset.mask.isel(latitude=[4, 1], longitude=slice(None, None, -2)),
-                                  mask.mask.isel(latitude=[4, 1], longitude=slice(None, None, -2)))
+    np.testing.assert_array_equal(
+        dataset.mask.isel(latitude=[4, 1], longitude=slice(None, None, -2)),
+        mask.mask.isel(latitude=[4, 1], longitude=slice(None, None, -2)),
+    )
     extra = xr.open_dataset(repository.location, engine="gribchunk", group="extra")
     xr.testing.assert_equal(extra.drop_vars(list(extra.coords)), mask)
 
@@ -80,7 +84,7 @@ def test_discarded_on_an_exception(repository):
         raise RuntimeError("stop")
     assert repository.snapshot().id == before
     with pytest.raises(gribchunk.ClosedError):
-        tx.store
+        _ = tx.store
     with pytest.raises(gribchunk.ClosedError):
         tx.commit()
 

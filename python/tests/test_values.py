@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from conftest import FIXTURES, sha256
 
 import gribchunk
-
-from conftest import FIXTURES, sha256
 
 
 def by_labels(dataset):

@@ -21,6 +21,7 @@ type _Part = tuple[int, int] | int | None
 type _Done = Callable[[Any, BaseException | None], None] | None
 
 def command(arguments: Sequence[str]) -> int: ...
+
 @final
 class Bytes:
     def __buffer__(self, flags: int, /) -> memoryview: ...

@@ -38,9 +38,7 @@ def dataset(coverage: dict[str, Any]) -> xr.Dataset:
         variables[one["variable"]] = xr.DataArray(states, coordinates, one["dimensions"], attrs=flags | one["counts"])
     arrays = xr.align(*variables.values(), join="outer", fill_value=STATES["notExpected"])
     total = {key: value for key, value in coverage["total"].items()}
-    return xr.Dataset(
-        dict(zip(variables, arrays, strict=True)), attrs={"snapshot": coverage["snapshot"], **total}
-    )
+    return xr.Dataset(dict(zip(variables, arrays, strict=True)), attrs={"snapshot": coverage["snapshot"], **total})
 
 
 def _coordinate(dimension: str, labels: list[str]) -> np.ndarray[Any, Any]:

@@ -1,7 +1,7 @@
 """Exceptions: one class for each thing a caller can do about it.
 
-All of them are :class:`Error`, and also the built-in exception that people expect (``KeyError`` and ``FileNotFoundError``
-for what is not there, ``ValueError`` for arguments, ``OSError`` for sources).
+All of them are :class:`Error`, and also the built-in exception that people expect (``KeyError`` and
+``FileNotFoundError`` for what is not there, ``ValueError`` for arguments, ``OSError`` for sources).
 
 >>> import gribchunk
 >>> try:

@@ -87,9 +87,7 @@ def open(
     return Repository(inner, Origin(inner.location, tuple(allow), require_verified, cache_bytes))
 
 
-def open_index(
-    sources: Sources, *, select: Select | None = None, level_dimensions: Sequence[str] = ()
-) -> xr.Dataset:
+def open_index(sources: Sources, *, select: Select | None = None, level_dimensions: Sequence[str] = ()) -> xr.Dataset:
     """A dataset of GRIB files (or of those beside index sidecars) without a repository on disk.
 
     >>> import gribchunk
@@ -131,9 +129,7 @@ class Repository:
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self._origin,)
 
-    def allocate(
-        self, times: Time | Iterable[Time] | None = None, sources: Sources = ()
-    ) -> _reports.AllocateReport:
+    def allocate(self, times: Time | Iterable[Time] | None = None, sources: Sources = ()) -> _reports.AllocateReport:
         """Adds reference times to the cube, all NaN until their fields are ingested.
 
         With ``sources``, what these samples have besides is added too: steps, members, levels, variables, products.

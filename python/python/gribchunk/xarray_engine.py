@@ -155,9 +155,7 @@ def _snapshot(
     if isinstance(given, str | os.PathLike):
         path = _arguments.path(given)
         if _is_repository(path):
-            opened = repository.open(
-                path, allow=allow, require_verified=require_verified, cache_bytes=cache_bytes
-            )
+            opened = repository.open(path, allow=allow, require_verified=require_verified, cache_bytes=cache_bytes)
             return opened.snapshot(at)
     return repository.open_sources(given, select, level_dimensions)
 
@@ -268,7 +266,9 @@ class CubeArray(BackendArray):
         """Index arrays that are broadcast against each other, then slices."""
         arrays = [one for one in key if not isinstance(one, slice)]
         shape = np.broadcast_shapes(*(np.shape(one) for one in arrays))
-        slices = [range(*one.indices(length)) for one, length in zip(key, self.shape, strict=True) if isinstance(one, slice)]
+        slices = [
+            range(*one.indices(length)) for one, length in zip(key, self.shape, strict=True) if isinstance(one, slice)
+        ]
         full = shape + tuple(len(one) for one in slices)
         indices, seen = [], 0
         for one, length in zip(key, self.shape, strict=True):
@@ -284,7 +284,9 @@ class CubeArray(BackendArray):
         if 0 in full:
             return np.empty(full, self.dtype)
         if self._on_error == "nan":
-            return self._unreadable(lambda: self._snapshot._inner.read_points(self._info.name, indices), indices, True).reshape(full)
+            return self._unreadable(
+                lambda: self._snapshot._inner.read_points(self._info.name, indices), indices, True
+            ).reshape(full)
         return self._snapshot._inner.read_points(self._info.name, indices).reshape(full)
 
     def _read(self, bounds: list[tuple[int, int]]) -> NDArray[Any]:
@@ -365,5 +367,3 @@ class PlainArray(BackendArray):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PlainArray, (self._snapshot, self._info)
-
-

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class GribchunkStore(Store):
-    """A complete Zarr v3 store: ``zarr.open_group(snapshot.store)``, ``xr.open_zarr(snapshot.store, consolidated=False)``.
+    """A complete Zarr v3 store, for ``zarr.open_group`` and ``xr.open_zarr(snapshot.store, consolidated=False)``.
 
     Values are decoded in Rust without the interpreter and arrive without a copy. Read-only over a snapshot.
     """

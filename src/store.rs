@@ -167,6 +167,7 @@ impl ZarrStore {
         }
         match Key::parse(key) {
             Some(Key::Metadata { node }) => {
+                check_metadata(&node, &value).map_err(storage_error)?;
                 let value = match self.view {
                     View::Stored => value,
                     View::Decoded => {
@@ -338,6 +339,22 @@ struct Failure {
     text: String,
     #[source]
     error: Error,
+}
+
+/// Icechunk takes any JSON with a `node_type` that it knows; what else Zarr needs is checked here.
+fn check_metadata(node: &str, metadata: &[u8]) -> Result<(), Error> {
+    let refuse = |why: &str| Err(Error::invalid(format!("{node}: zarr.json {why}"), "write Zarr v3 metadata"));
+    let value = match serde_json::from_slice::<serde_json::Value>(metadata) {
+        Ok(value) => value,
+        Err(error) => return refuse(&format!("is not JSON: {error}")),
+    };
+    if value.get("zarr_format").and_then(serde_json::Value::as_u64) != Some(3) {
+        return refuse("has not \"zarr_format\": 3");
+    }
+    match value.get("node_type").and_then(serde_json::Value::as_str) {
+        Some("array" | "group") => Ok(()),
+        _ => refuse("is neither of an array nor of a group"),
+    }
 }
 
 /// What zarrs is told.

@@ -4,6 +4,7 @@ What cannot pass is an expected failure with its reason (`REFUSED_BY_DESIGN` in 
 `zarr.testing.stateful.ZarrStoreStateMachine` is left out: it writes random bytes to keys that do not exist in Icechunk.
 """
 
+import json
 import tempfile
 
 import hypothesis
@@ -45,14 +46,13 @@ class TestStore(StoreTests[GribchunkStore, cpu.Buffer]):
 
 
 class OfText(GribchunkStore):
-    """Attributes with half a surrogate pair are no text, and no JSON outside Python."""
+    """Half a surrogate pair in an attribute is no text: what zarr-python makes of it is no JSON for other programs."""
 
     async def set(self, key, value):
-        try:
-            await super().set(key, value)
-        except gribchunk.SourceError as error:
-            hypothesis.assume("surrogate" not in str(error))
-            raise
+        if key.endswith("zarr.json"):
+            written = json.dumps(json.loads(value.to_bytes()), ensure_ascii=False)
+            hypothesis.assume(written.encode(errors="ignore").decode() == written)
+        await super().set(key, value)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -252,7 +252,9 @@ impl Block {
     /// The block's elements in the chunk, in array order, as runs within one row; where rows follow each other without a
     /// gap and may be `joined`, as longer runs.
     pub fn runs(&self, joined: bool) -> Vec<Range<usize>> {
-        let Some((columns, outer)) = self.spatial.split_last() else { return Vec::from([0..self.elements]) };
+        let Some((columns, outer)) = self.spatial.split_last() else {
+            return std::iter::once(0..self.elements).collect();
+        };
         let mut runs: Vec<Range<usize>> = Vec::new();
         for row in slot_indices(outer) {
             let start = row.iter().zip(&self.shape).fold(0, |n, (&i, &length)| n * length as usize + i as usize);

@@ -134,7 +134,13 @@ impl Repository {
             other => return Err(invalid(format!("new_times={other:?}: use \"allocate\" or \"refuse\""))),
         };
         let materialise = materialise.map(selection).transpose()?;
-        let options = IngestOptions { materialise, on_conflict: conflict(on_conflict)?, commit_each, new_times };
+        let options = IngestOptions {
+            materialise,
+            on_conflict: conflict(on_conflict)?,
+            commit_each,
+            new_times,
+            ..Default::default()
+        };
         let repository = Arc::clone(&self.0);
         let report = wait(py, move || async move { gribchunk::ingest(&repository, &sources, &options, |_| {}).await })?;
         json(&report.map_err(exception)?)
@@ -193,7 +199,7 @@ impl Repository {
 }
 
 fn open_options(allow: Vec<String>, require_verified: bool, cache_bytes: Option<usize>) -> OpenOptions {
-    OpenOptions { allow, require_verified, cache_bytes }
+    OpenOptions { allow, require_verified, cache_bytes, ..Default::default() }
 }
 
 pub fn selection(text: &str) -> PyResult<Selection> {

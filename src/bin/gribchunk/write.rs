@@ -13,8 +13,8 @@ use gribchunk::{
 };
 use serde_json::json;
 
-use crate::arguments::{Ingest, Init, NewTimes, OnConflict};
-use crate::output::{Outcome, bytes, json_line, progress};
+use super::arguments::{Ingest, Init, NewTimes, OnConflict};
+use super::output::{Outcome, bytes, json_line, progress};
 
 /// How many refusals of a file are printed.
 const PRINTED: usize = 5;

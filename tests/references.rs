@@ -338,7 +338,8 @@ fn every_list_of_the_shared_data_is_read_or_refused() {
 const SHARED: &[(&str, usize)] = &[
     ("gfs.pgrb2.0p25/kerchunk_index.parquet", 340),
     ("hrrr.wrfsfcf/kerchunk_index.parquet", 18),
-    ("hrrr.wrfsfcf/test_reinflate.parquet", 135),
+    // 135 rows, nine of which hold their value themselves.
+    ("hrrr.wrfsfcf/test_reinflate.parquet", 126),
 ];
 
 fn scratch(name: &str) -> PathBuf {

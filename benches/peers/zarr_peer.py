@@ -95,6 +95,46 @@ def read(repository, prefix, array, threads):
     return {"seconds": seconds, "values": values.size}
 
 
+def references(repository, prefix, files, steps, members, levels):
+    """Indexes by json, each array's references by one call, one commit."""
+    import json
+    import pathlib
+
+    repo = create(repository, prefix)
+    session = repo.writable_session("main")
+    group = zarr.group(session.store)
+    lines = [json.loads(line) for line in pathlib.Path(files[0]).with_suffix(".index").read_text().splitlines()]
+    upper = {line["param"]: line["levtype"] == "pl" for line in lines}
+    number_of_level = {str(level): number for number, level in enumerate(levels)}
+    for name, has_levels in upper.items():
+        shape = [len(steps), members] + ([len(levels)] if has_levels else []) + [721, 1440]
+        chunks = [1] * (len(shape) - 2) + [721, 1440]
+        group.create_array(name, shape=shape, chunks=chunks, dtype="float32", fill_value=float("nan"))
+    session.commit("init")
+    start = time.perf_counter()
+    session = repo.writable_session("main")
+    count = {name: members * (len(levels) if has_levels else 1) for name, has_levels in upper.items()}
+    locations = {name: [""] * (len(steps) * n) for name, n in count.items()}
+    offsets = {name: numpy.zeros(len(steps) * n, numpy.uint64) for name, n in count.items()}
+    lengths = {name: numpy.zeros(len(steps) * n, numpy.uint64) for name, n in count.items()}
+    for step, file in enumerate(files):
+        url = f"file://{file}"
+        for text in pathlib.Path(file).with_suffix(".index").open():
+            line = json.loads(text)
+            name = line["param"]
+            slot = step * members + int(line["number"]) - 1
+            if upper[name]:
+                slot = slot * len(levels) + number_of_level[line["levelist"]]
+            locations[name][slot] = url
+            offsets[name][slot] = line["_offset"]
+            lengths[name][slot] = line["_length"]
+    for name, has_levels in upper.items():
+        grid = (len(steps), members, len(levels), 1, 1) if has_levels else (len(steps), members, 1, 1)
+        session.store.set_virtual_refs_arr(f"/{name}", grid, locations[name], offsets[name], lengths[name])
+    session.commit("references")
+    return {"seconds": time.perf_counter() - start}
+
+
 if __name__ == "__main__":
     versions = f"icechunk {icechunk.__version__}, zarr {zarr.__version__}, virtualizarr {virtualizarr.__version__}"
-    peer.serve(versions, {"init": init, "ingest": ingest, "read": read})
+    peer.serve(versions, {"init": init, "ingest": ingest, "read": read, "references": references})

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use serde::Serialize;
 
 use crate::errors::{exception, invalid};
+use crate::fork::Fork;
 use crate::runtime::wait;
 use crate::snapshot::Snapshot;
 use crate::transaction::Transaction;
@@ -162,6 +163,14 @@ impl Repository {
         let transaction = wait(py, move || async move { repository.transaction(&branch).await })?;
         let access = Arc::clone(self.0.access());
         transaction.map(|transaction| Transaction::new(transaction, access)).map_err(exception)
+    }
+
+    /// A fork that begins with a fork point of a transaction.
+    fn fork(&self, py: Python<'_>, point: String) -> PyResult<Fork> {
+        let repository = Arc::clone(&self.0);
+        let forked = wait(py, move || async move { repository.fork(&point).await })?;
+        let access = Arc::clone(self.0.access());
+        forked.map(|(transaction, base)| Fork::new(transaction, base, access)).map_err(exception)
     }
 
     /// The snapshots of a reference, newest first, as JSON.

@@ -13,6 +13,7 @@ use crate::read::Snapshot;
 pub mod access;
 mod configuration;
 mod finalise;
+mod fork;
 mod history;
 pub mod ledger;
 pub mod local_storage;

@@ -177,7 +177,7 @@ class Repository:
         self, branch: str = "main", *, message: str = "write", on_conflict: OnConflict = "replace"
     ) -> Transaction:
         """Starts a transaction, best in a ``with`` block: it is committed at the end, discarded on an exception."""
-        return Transaction(self._inner.transaction(branch), message, on_conflict)
+        return Transaction(self._inner.transaction(branch), self._origin, message, on_conflict)
 
     def coverage(self, select: Select | None = None, at: Time = "main") -> xr.Dataset:
         """What every slot is: one variable of states for each variable of the cube, as CF flags.

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use gribchunk::cube::SampleField;
 use gribchunk::cube::layout::CycleSteps;
 use gribchunk::ingest::NewTimes;
 use gribchunk::selection::{SelectionError, parse_members, parse_steps, parse_times};
+use gribchunk::source::{PatternValues, Remote, RemoteOptions};
 use gribchunk::{
     Conflict, IngestOptions, LayoutOptions, MaterialiseOptions, OpenOptions, Reference, Selection, inspect,
 };
@@ -27,7 +29,7 @@ impl Repository {
     #[staticmethod]
     #[pyo3(signature = (path, sources, *, times=None, steps=None, members=None, select=None, group=None,
         level_dimensions=Vec::new(), cycles=Vec::new(), control=None, allow=Vec::new(), require_verified=false,
-        cache_bytes=None))]
+        cache_bytes=None, anonymous=Vec::new(), storage_options=Vec::new()))]
     #[allow(clippy::too_many_arguments)]
     fn create(
         py: Python<'_>,
@@ -44,6 +46,8 @@ impl Repository {
         allow: Vec<String>,
         require_verified: bool,
         cache_bytes: Option<usize>,
+        anonymous: Vec<String>,
+        storage_options: Vec<(String, String)>,
     ) -> PyResult<Self> {
         let cycle = |(hours, steps): (Vec<u8>, String)| {
             parse_steps(&steps).map(|steps| CycleSteps { hours, steps }).map_err(selection_error)
@@ -59,10 +63,12 @@ impl Repository {
             level_dimensions,
             ..LayoutOptions::default()
         };
-        let options = open_options(allow, require_verified, cache_bytes);
+        let remote = RemoteOptions { anonymous, storage_options };
+        let options = OpenOptions { allow, require_verified, cache_bytes, remote };
         let work = move || async move {
             // A repository that could not get its cube is not left behind.
-            let samples = if sources.is_empty() { None } else { Some(gribchunk::sample(&sources)?.0) };
+            let remote = Remote::new(&options.remote)?;
+            let samples = if sources.is_empty() { None } else { Some(samples(&sources, &remote).await?) };
             let repository = match path {
                 Some(path) => gribchunk::Repository::create(path, options).await?,
                 None => gribchunk::Repository::create_in_memory(options).await?,
@@ -77,15 +83,19 @@ impl Repository {
 
     /// Opens a repository in a directory.
     #[staticmethod]
-    #[pyo3(signature = (path, *, allow=Vec::new(), require_verified=false, cache_bytes=None))]
+    #[pyo3(signature = (path, *, allow=Vec::new(), require_verified=false, cache_bytes=None, anonymous=Vec::new(),
+        storage_options=Vec::new()))]
     fn open(
         py: Python<'_>,
         path: String,
         allow: Vec<String>,
         require_verified: bool,
         cache_bytes: Option<usize>,
+        anonymous: Vec<String>,
+        storage_options: Vec<(String, String)>,
     ) -> PyResult<Self> {
-        let options = open_options(allow, require_verified, cache_bytes);
+        let remote = RemoteOptions { anonymous, storage_options };
+        let options = OpenOptions { allow, require_verified, cache_bytes, remote };
         let opened = wait(py, move || async move { gribchunk::Repository::open(path, options).await })?;
         opened.map(|repository| Self(Arc::new(repository))).map_err(exception)
     }
@@ -110,7 +120,7 @@ impl Repository {
             if sources.is_empty() {
                 return gribchunk::allocate(&repository, &times.unwrap_or_default()).await;
             }
-            let (samples, _) = gribchunk::sample(&sources)?;
+            let samples = samples(&sources, repository.access().remote()).await?;
             let options = LayoutOptions { times, ..LayoutOptions::default() };
             gribchunk::allocate_from(&repository, &samples, &options).await
         })?;
@@ -119,7 +129,9 @@ impl Repository {
     }
 
     /// Puts the fields of files into their slots; the report as JSON.
-    #[pyo3(signature = (sources, *, materialise=None, on_conflict="replace", commit_each=false, new_times="allocate"))]
+    #[pyo3(signature = (sources, *, materialise=None, on_conflict="replace", commit_each=false, new_times="allocate",
+        unverified=false))]
+    #[allow(clippy::too_many_arguments)]
     fn ingest(
         &self,
         py: Python<'_>,
@@ -128,6 +140,7 @@ impl Repository {
         on_conflict: &str,
         commit_each: bool,
         new_times: &str,
+        unverified: bool,
     ) -> PyResult<String> {
         let new_times = match new_times {
             "allocate" => NewTimes::Allocate,
@@ -135,7 +148,8 @@ impl Repository {
             other => return Err(invalid(format!("new_times={other:?}: use \"allocate\" or \"refuse\""))),
         };
         let materialise = materialise.map(selection).transpose()?;
-        let options = IngestOptions { materialise, on_conflict: conflict(on_conflict)?, commit_each, new_times };
+        let options =
+            IngestOptions { materialise, on_conflict: conflict(on_conflict)?, commit_each, new_times, unverified };
         let repository = Arc::clone(&self.0);
         let report = wait(py, move || async move { gribchunk::ingest(&repository, &sources, &options, |_| {}).await })?;
         json(&report.map_err(exception)?)
@@ -201,8 +215,9 @@ impl Repository {
     }
 }
 
-fn open_options(allow: Vec<String>, require_verified: bool, cache_bytes: Option<usize>) -> OpenOptions {
-    OpenOptions { allow, require_verified, cache_bytes }
+async fn samples(sources: &[String], remote: &Remote) -> gribchunk::Result<Vec<SampleField>> {
+    let files = gribchunk::source::find(sources, remote, &PatternValues::default()).await?.files;
+    Ok(gribchunk::ingest::sample_files(files, remote).await?.0)
 }
 
 pub fn selection(text: &str) -> PyResult<Selection> {

@@ -95,8 +95,10 @@ impl Snapshot {
             .await
             .map_err(Error::repository(context()))?;
         let all = zarr.subset_all();
-        let values: zarrs::array::ArrayBytes<'_> =
-            zarr.async_retrieve_array_subset(&all).await.map_err(Error::repository(context()))?;
+        let values: zarrs::array::ArrayBytes<'_> = zarr
+            .async_retrieve_array_subset(&all)
+            .await
+            .map_err(|error| crate::store::array_error(error, context()))?;
         let bytes = values.into_fixed().map_err(Error::repository(context()))?;
         Ok((numpy, bytes.into_owned()))
     }

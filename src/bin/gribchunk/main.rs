@@ -47,11 +47,17 @@ pub fn command(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
 }
 
 async fn run(arguments: Arguments) -> gribchunk::Result<Outcome> {
-    let Arguments { json, allow, require_verified, command } = arguments;
-    let options = gribchunk::OpenOptions { allow, require_verified, ..Default::default() };
+    let Arguments { json, allow, require_verified, anonymous, storage_option, command } = arguments;
+    let parse = |option: &String| gribchunk::source::RemoteOptions::parse_storage_option(option);
+    let storage_options = storage_option.iter().map(parse).collect::<gribchunk::Result<_>>()?;
+    let remote = gribchunk::source::RemoteOptions { anonymous, storage_options };
+    let options = gribchunk::OpenOptions { allow, require_verified, remote, ..Default::default() };
     match command {
         Command::Demo { directory } => demo::demo(directory, json).await,
-        Command::Scan { sources, values } => inspect::scan(&sources, values, json),
+        Command::Scan { sources, values } => {
+            let remote = gribchunk::source::Remote::new(&options.remote)?;
+            inspect::scan(&sources, &remote, values, json).await
+        }
         Command::Init(init) => write::init(init, options, json).await,
         Command::Allocate { repository, sources, times } => {
             write::allocate(&repository, &sources, times.as_deref(), options, json).await

@@ -3,6 +3,7 @@
 import multiprocessing
 import pickle
 
+import distributed
 import numpy as np
 import pytest
 import xarray as xr
@@ -110,3 +111,19 @@ def test_a_fork_that_came_back_is_merged_only(repository):
 def test_no_credentials_travel(repository):
     text = pickle.dumps(repository.transaction().fork())
     assert len(text) < 1000
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_of_dask(repository):
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        with repository.transaction(message="materialise on a cluster") as tx:
+            futures = [client.submit(materialise, tx.fork(), step) for step in (0, 3, 6)]
+            assert tx.merge(*(fork for fork, _ in client.gather(futures))) == 12
+        lazy = xr.open_dataset(repository.location, engine="gribchunk", chunks={})
+        mean = lazy.t2m.mean("number").compute()
+    assert (repository.coverage("variable=t2m").t2m == STATES["materialised"]).all()
+    loaded = xr.open_dataset(repository.location, engine="gribchunk").t2m.load()
+    xr.testing.assert_allclose(mean, loaded.mean("number"))

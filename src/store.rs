@@ -29,6 +29,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use zarrs::array::ArrayError;
 use zarrs::storage::byte_range::{ByteRange, InvalidByteRangeError};
 use zarrs::storage::{StorageError, StoreKey, StorePrefix};
 
@@ -330,6 +331,18 @@ const PARTIAL_WRITE_LIMIT: u64 = 1 << 32;
 pub fn cause(error: &StorageError) -> Option<&Error> {
     let StorageError::IOError(inner) = error else { return None };
     inner.get_ref()?.downcast_ref::<Failure>().map(|failure| &failure.error)
+}
+
+/// What an error of zarrs means for callers: the crate's error, if it came from here.
+pub(crate) fn array_error(error: ArrayError, context: String) -> Error {
+    let ArrayError::StorageError(StorageError::IOError(inner)) = error else {
+        return Error::repository(context)(error);
+    };
+    match Arc::try_unwrap(inner).map(std::io::Error::downcast::<Failure>) {
+        Ok(Ok(failure)) => failure.error,
+        Ok(Err(other)) => Error::repository(context)(other),
+        Err(shared) => Error::repository(context)(StorageError::IOError(shared)),
+    }
 }
 
 /// An error with all causes in one line.

@@ -8,6 +8,7 @@ mod codec;
 #[allow(dead_code)]
 mod command_line;
 mod errors;
+mod fork;
 mod repository;
 mod runtime;
 mod snapshot;
@@ -22,6 +23,8 @@ mod _gribchunk {
     use super::buffer::Bytes;
     #[pymodule_export]
     use super::codec::FieldCodec;
+    #[pymodule_export]
+    use super::fork::Fork;
     #[pymodule_export]
     use super::repository::Repository;
     #[pymodule_export]

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use gribchunk::cube::SampleField;
 use gribchunk::cube::layout::CycleSteps;
 use gribchunk::ingest::NewTimes;
+use gribchunk::repository::Access;
 use gribchunk::selection::{SelectionError, parse_members, parse_steps, parse_times};
+use gribchunk::source::{PatternValues, Remote, RemoteOptions};
 use gribchunk::{
     Conflict, IngestOptions, LayoutOptions, MaterialiseOptions, OpenOptions, Reference, Selection, inspect,
 };
@@ -12,6 +15,7 @@ use pyo3::prelude::*;
 use serde::Serialize;
 
 use crate::errors::{exception, invalid};
+use crate::fork::Fork;
 use crate::runtime::wait;
 use crate::snapshot::Snapshot;
 use crate::transaction::Transaction;
@@ -26,7 +30,7 @@ impl Repository {
     #[staticmethod]
     #[pyo3(signature = (path, sources, *, times=None, steps=None, members=None, select=None, group=None,
         level_dimensions=Vec::new(), cycles=Vec::new(), control=None, allow=Vec::new(), require_verified=false,
-        cache_bytes=None))]
+        cache_bytes=None, anonymous=Vec::new(), storage_options=Vec::new()))]
     #[allow(clippy::too_many_arguments)]
     fn create(
         py: Python<'_>,
@@ -43,6 +47,8 @@ impl Repository {
         allow: Vec<String>,
         require_verified: bool,
         cache_bytes: Option<usize>,
+        anonymous: Vec<String>,
+        storage_options: Vec<(String, String)>,
     ) -> PyResult<Self> {
         let cycle = |(hours, steps): (Vec<u8>, String)| {
             parse_steps(&steps).map(|steps| CycleSteps { hours, steps }).map_err(selection_error)
@@ -58,10 +64,12 @@ impl Repository {
             level_dimensions,
             ..LayoutOptions::default()
         };
-        let options = open_options(allow, require_verified, cache_bytes);
+        let remote = RemoteOptions { anonymous, storage_options };
+        let options = OpenOptions { allow, require_verified, cache_bytes, remote };
         let work = move || async move {
             // A repository that could not get its cube is not left behind.
-            let samples = if sources.is_empty() { None } else { Some(gribchunk::sample(&sources)?.0) };
+            let access = Access::load(None, &options.allow, Remote::new(&options.remote)?)?;
+            let samples = if sources.is_empty() { None } else { Some(samples(&sources, &access).await?) };
             let repository = match path {
                 Some(path) => gribchunk::Repository::create(path, options).await?,
                 None => gribchunk::Repository::create_in_memory(options).await?,
@@ -76,15 +84,19 @@ impl Repository {
 
     /// Opens a repository in a directory.
     #[staticmethod]
-    #[pyo3(signature = (path, *, allow=Vec::new(), require_verified=false, cache_bytes=None))]
+    #[pyo3(signature = (path, *, allow=Vec::new(), require_verified=false, cache_bytes=None, anonymous=Vec::new(),
+        storage_options=Vec::new()))]
     fn open(
         py: Python<'_>,
         path: String,
         allow: Vec<String>,
         require_verified: bool,
         cache_bytes: Option<usize>,
+        anonymous: Vec<String>,
+        storage_options: Vec<(String, String)>,
     ) -> PyResult<Self> {
-        let options = open_options(allow, require_verified, cache_bytes);
+        let remote = RemoteOptions { anonymous, storage_options };
+        let options = OpenOptions { allow, require_verified, cache_bytes, remote };
         let opened = wait(py, move || async move { gribchunk::Repository::open(path, options).await })?;
         opened.map(|repository| Self(Arc::new(repository))).map_err(exception)
     }
@@ -109,7 +121,7 @@ impl Repository {
             if sources.is_empty() {
                 return gribchunk::allocate(&repository, &times.unwrap_or_default()).await;
             }
-            let (samples, _) = gribchunk::sample(&sources)?;
+            let samples = samples(&sources, repository.access()).await?;
             let options = LayoutOptions { times, ..LayoutOptions::default() };
             gribchunk::allocate_from(&repository, &samples, &options).await
         })?;
@@ -118,7 +130,9 @@ impl Repository {
     }
 
     /// Puts the fields of files into their slots; the report as JSON.
-    #[pyo3(signature = (sources, *, materialise=None, on_conflict="replace", commit_each=false, new_times="allocate"))]
+    #[pyo3(signature = (sources, *, materialise=None, on_conflict="replace", commit_each=false, new_times="allocate",
+        unverified=false))]
+    #[allow(clippy::too_many_arguments)]
     fn ingest(
         &self,
         py: Python<'_>,
@@ -127,6 +141,7 @@ impl Repository {
         on_conflict: &str,
         commit_each: bool,
         new_times: &str,
+        unverified: bool,
     ) -> PyResult<String> {
         let new_times = match new_times {
             "allocate" => NewTimes::Allocate,
@@ -134,13 +149,8 @@ impl Repository {
             other => return Err(invalid(format!("new_times={other:?}: use \"allocate\" or \"refuse\""))),
         };
         let materialise = materialise.map(selection).transpose()?;
-        let options = IngestOptions {
-            materialise,
-            on_conflict: conflict(on_conflict)?,
-            commit_each,
-            new_times,
-            ..Default::default()
-        };
+        let options =
+            IngestOptions { materialise, on_conflict: conflict(on_conflict)?, commit_each, new_times, unverified };
         let repository = Arc::clone(&self.0);
         let report = wait(py, move || async move { gribchunk::ingest(&repository, &sources, &options, |_| {}).await })?;
         json(&report.map_err(exception)?)
@@ -168,6 +178,14 @@ impl Repository {
         let transaction = wait(py, move || async move { repository.transaction(&branch).await })?;
         let access = Arc::clone(self.0.access());
         transaction.map(|transaction| Transaction::new(transaction, access)).map_err(exception)
+    }
+
+    /// A fork that begins with a fork point of a transaction.
+    fn fork(&self, py: Python<'_>, point: String) -> PyResult<Fork> {
+        let repository = Arc::clone(&self.0);
+        let forked = wait(py, move || async move { repository.fork(&point).await })?;
+        let access = Arc::clone(self.0.access());
+        forked.map(|(transaction, base)| Fork::new(transaction, base, access)).map_err(exception)
     }
 
     /// The snapshots of a reference, newest first, as JSON.
@@ -198,8 +216,9 @@ impl Repository {
     }
 }
 
-fn open_options(allow: Vec<String>, require_verified: bool, cache_bytes: Option<usize>) -> OpenOptions {
-    OpenOptions { allow, require_verified, cache_bytes, ..Default::default() }
+async fn samples(sources: &[String], access: &Access) -> gribchunk::Result<Vec<SampleField>> {
+    let inputs = gribchunk::ingest::references::find(sources, access, &PatternValues::default()).await?;
+    Ok(gribchunk::ingest::sample_inputs(inputs, access.remote()).await?.0)
 }
 
 pub fn selection(text: &str) -> PyResult<Selection> {

@@ -106,6 +106,15 @@ impl Snapshot {
         Ok((data_type, Bytes(bytes.into())))
     }
 
+    /// A region of any array, as `read_whole` gives it.
+    fn read_plain(&self, py: Python<'_>, array: String, region: Vec<(u64, u64)>) -> PyResult<(&'static str, Bytes)> {
+        let snapshot = self.0.clone();
+        let region: Vec<Range<u64>> = region.into_iter().map(|(start, end)| start..end).collect();
+        let (data_type, bytes) =
+            wait(py, move || async move { snapshot.read_plain(&array, &region).await })?.map_err(exception)?;
+        Ok((data_type, Bytes(bytes.into())))
+    }
+
     /// The snapshot as a Zarr store. `decoded`: arrays look as if they were not compressed.
     fn store(&self, decoded: bool) -> Store {
         Store::new(self.0.store(view(decoded)))

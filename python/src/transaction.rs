@@ -17,7 +17,7 @@ use crate::store::Store;
 /// Changes that become visible together, or not at all.
 #[pyclass(frozen, module = "gribchunk._gribchunk")]
 pub struct Transaction {
-    /// None when it was committed or discarded.
+    /// None when it was committed or discarded, or a call was interrupted.
     inner: Mutex<Option<gribchunk::Transaction>>,
     access: Arc<Access>,
     /// Shared with the stores of the transaction.
@@ -30,8 +30,17 @@ impl Transaction {
     }
 
     fn take(&self) -> PyResult<gribchunk::Transaction> {
-        self.closed.store(true, Ordering::Release);
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(closed)
+    }
+
+    fn put_back(&self, transaction: gribchunk::Transaction) {
+        *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = Some(transaction);
+    }
+
+    /// For good: stores of the transaction are closed too.
+    fn close(&self) -> PyResult<gribchunk::Transaction> {
+        self.closed.store(true, Ordering::Release);
+        self.take()
     }
 }
 
@@ -55,7 +64,7 @@ impl Transaction {
     #[pyo3(signature = (message, on_conflict="replace"))]
     fn commit(&self, py: Python<'_>, message: String, on_conflict: &str) -> PyResult<Option<String>> {
         let conflict = conflict(on_conflict)?;
-        let transaction = self.take()?;
+        let transaction = self.close()?;
         let committed = wait(py, move || async move {
             if !transaction.has_changes().await {
                 return Ok(None);
@@ -66,10 +75,32 @@ impl Transaction {
         committed.map_err(exception)
     }
 
+    /// Where forks of what is written so far begin.
+    fn fork_point(&self, py: Python<'_>) -> PyResult<String> {
+        let transaction = self.take()?;
+        let (transaction, point) = wait(py, move || async move {
+            let point = transaction.fork_point().await;
+            (transaction, point)
+        })?;
+        self.put_back(transaction);
+        point.map_err(exception)
+    }
+
+    /// Takes over the changes of a fork; how many chunks.
+    fn merge(&self, py: Python<'_>, changes: &[u8]) -> PyResult<usize> {
+        let (transaction, changes) = (self.take()?, changes.to_vec());
+        let (transaction, merged) = wait(py, move || async move {
+            let merged = transaction.merge(&changes).await;
+            (transaction, merged)
+        })?;
+        self.put_back(transaction);
+        merged.map_err(exception)
+    }
+
     /// Drops all changes.
     fn discard(&self) {
         // Discarding twice, or after a commit, changes nothing.
-        drop(self.take());
+        drop(self.close());
     }
 }
 

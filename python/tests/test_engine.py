@@ -66,6 +66,26 @@ def test_indexing(repository, loaded, variable, indexers):
     xr.testing.assert_identical(lazy.isel(indexers).load(), loaded[variable].isel(indexers))
 
 
+@pytest.mark.parametrize("indexers", INDEXERS, ids=str)
+def test_indexing_of_what_is_not_a_cube(repository, loaded, indexers):
+    plain = loaded[["t2m"]].astype("float64").drop_vars(list(loaded.coords)).transpose(..., "longitude", "latitude")
+    with repository.transaction() as tx:
+        encoding = {"t2m": {"chunks": (1, 2, 3, 10, 10)}}
+        plain.to_zarr(tx.store, group="plain", mode="a", encoding=encoding, consolidated=False)
+    lazy = xr.open_dataset(repository.location, engine="gribchunk", group="plain").t2m
+    assert lazy.dtype == "float64"
+    assert not lazy._in_memory
+    np.testing.assert_array_equal(lazy.isel(indexers).values, plain.t2m.isel(indexers).values)
+
+
+def test_texts(repository):
+    texts = np.array([f"member {number}" for number in range(12)], dtype=object)
+    with repository.transaction() as tx:
+        xr.Dataset({"names": ("name", texts)}).to_zarr(tx.store, group="texts", mode="a", consolidated=False)
+    names = xr.open_dataset(repository.location, engine="gribchunk", group="texts").names
+    assert names[[3, 1]].values.tolist() == ["member 3", "member 1"]
+
+
 def test_indexing_twice(dataset, loaded):
     lazy = dataset.t2m.isel(latitude=slice(2, 12)).isel(latitude=[5, 0], step=[2, 0])
     assert not lazy._in_memory

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::grib::decode;
 use crate::grib::grid::Grid;
 use crate::read::{ChunkState, Snapshot};
-use crate::repository::{Conflict, Reference, Repository, nodes};
+use crate::repository::{Conflict, Reference, Repository, Transaction, nodes};
 use crate::selection::Selection;
 use crate::source::{MESSAGE_GAP, Remote};
 
@@ -155,6 +155,42 @@ async fn materialise_part(
     report: &mut MaterialiseReport,
 ) -> Result<()> {
     let mut transaction = repository.transaction("main").await?;
+    let stored = store_slots(&mut transaction, snapshot, slots, report).await?;
+    if stored == 0 {
+        return Ok(());
+    }
+    let changes = BTreeMap::from([
+        ("action".to_string(), json!("materialise")),
+        ("materialised".to_string(), json!(stored)),
+        ("failed".to_string(), json!(report.failed.len())),
+    ]);
+    // A slot that another writer filled meanwhile keeps the other's chunk: it is newer than what was decoded here.
+    let id = transaction.commit(&format!("materialise {stored} slots"), changes, Conflict::Keep).await?;
+    report.materialised += stored;
+    report.snapshots.push(id.to_string());
+    Ok(())
+}
+
+/// Materialises in a transaction that somebody else commits: the virtual slots of a selection as they are in `snapshot`,
+/// the state that the transaction began with.
+pub async fn materialise_within(
+    transaction: &mut Transaction,
+    snapshot: &Snapshot,
+    select: Option<&Selection>,
+) -> Result<MaterialiseReport> {
+    let slots = virtual_slots(snapshot, select).await?;
+    let mut report = MaterialiseReport::default();
+    report.materialised = store_slots(transaction, snapshot, &slots, &mut report).await?;
+    Ok(report)
+}
+
+/// Decodes and stores slots, and puts them into a transaction. Returns how many.
+async fn store_slots(
+    transaction: &mut Transaction,
+    snapshot: &Snapshot,
+    slots: &[Slot],
+    report: &mut MaterialiseReport,
+) -> Result<u64> {
     let mut stored = 0u64;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     for part in slots.chunks(threads * 4) {
@@ -191,7 +227,7 @@ async fn materialise_part(
             }
         }
         let payloads: Vec<(&Slot, u64, ChunkPayload)> = {
-            let transaction = &transaction;
+            let transaction = &*transaction;
             futures::stream::iter(uploads)
                 .map(|(slot, bytes)| async move {
                     let length = bytes.len() as u64;
@@ -207,19 +243,7 @@ async fn materialise_part(
             report.bytes += length;
         }
     }
-    if stored == 0 {
-        return Ok(());
-    }
-    let changes = BTreeMap::from([
-        ("action".to_string(), json!("materialise")),
-        ("materialised".to_string(), json!(stored)),
-        ("failed".to_string(), json!(report.failed.len())),
-    ]);
-    // A slot that another writer filled meanwhile keeps the other's chunk: it is newer than what was decoded here.
-    let id = transaction.commit(&format!("materialise {stored} slots"), changes, Conflict::Keep).await?;
-    report.materialised += stored;
-    report.snapshots.push(id.to_string());
-    Ok(())
+    Ok(stored)
 }
 
 async fn encode_slot(snapshot: &Snapshot, slot: &Slot) -> Result<Bytes> {

@@ -1,5 +1,7 @@
 //! A selection of an array, in coordinates.
 
+use std::ops::Range;
+
 use crate::cube::place::join;
 use crate::cube::select::{check_keys, chosen_points, chosen_slots};
 use crate::error::{Error, Result};
@@ -69,7 +71,20 @@ impl Snapshot {
 impl Snapshot {
     /// All of an array that is not a cube's, as little-endian bytes in C order, with NumPy's name of the data type.
     pub async fn read_whole(&self, array: &str) -> Result<(&'static str, Vec<u8>)> {
+        let whole: Vec<Range<u64>> = self.array(array).await?.shape.iter().map(|&length| 0..length).collect();
+        self.read_plain(array, &whole).await
+    }
+
+    /// A region of any array with fixed-size elements, as [`Snapshot::read_whole`] gives it.
+    pub async fn read_plain(&self, array: &str, region: &[Range<u64>]) -> Result<(&'static str, Vec<u8>)> {
         let info = self.array(array).await?;
+        let inside = |(range, &length): (&Range<u64>, &u64)| range.start <= range.end && range.end <= length;
+        if region.len() != info.shape.len() || !region.iter().zip(&info.shape).all(inside) {
+            return Err(Error::invalid(
+                format!("the region {region:?} of /{}", info.name),
+                format!("its shape is {:?}", info.shape),
+            ));
+        }
         let numpy = match info.data_type.as_str() {
             "float32" => "<f4",
             "float64" => "<f8",
@@ -94,9 +109,11 @@ impl Snapshot {
         let zarr = zarrs::array::Array::async_open(store, &format!("/{}", info.name))
             .await
             .map_err(Error::repository(context()))?;
-        let all = zarr.subset_all();
-        let values: zarrs::array::ArrayBytes<'_> =
-            zarr.async_retrieve_array_subset(&all).await.map_err(Error::repository(context()))?;
+        let subset = zarrs::array::ArraySubset::new_with_ranges(region);
+        let values: zarrs::array::ArrayBytes<'_> = zarr
+            .async_retrieve_array_subset(&subset)
+            .await
+            .map_err(|error| crate::store::array_error(error, context()))?;
         let bytes = values.into_fixed().map_err(Error::repository(context()))?;
         Ok((numpy, bytes.into_owned()))
     }

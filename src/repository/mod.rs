@@ -14,6 +14,7 @@ use crate::source::{Remote, RemoteOptions, RemoteUrl};
 pub mod access;
 mod configuration;
 mod finalise;
+mod fork;
 mod history;
 pub mod ledger;
 pub mod local_storage;

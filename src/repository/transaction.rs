@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use icechunk::Store;
 use icechunk::conflicts::ConflictSolver;
 use icechunk::conflicts::basic_solver::{BasicConflictSolver, VersionSelection};
 use icechunk::conflicts::detector::ConflictDetector;
+use icechunk::diff::Diff;
 use icechunk::format::manifest::{ChunkPayload, VirtualChunkRef};
 use icechunk::format::{ChunkIndices, SnapshotId};
 use icechunk::session::{Session, SessionErrorKind};
@@ -43,12 +45,16 @@ pub struct Transaction {
     branch: String,
     layout: Arc<Layout>,
     metadata_changed: bool,
+    /// Whether anything may have been written through a store.
+    has_stores: AtomicBool,
 }
 
 impl Transaction {
     pub(super) async fn new(session: Session, branch: &str) -> Result<Self> {
         let layout = Arc::new(nodes::read_layout(&session).await?);
-        Ok(Self { session: Arc::new(RwLock::new(session)), branch: branch.into(), layout, metadata_changed: false })
+        let session = Arc::new(RwLock::new(session));
+        let has_stores = AtomicBool::new(false);
+        Ok(Self { session, branch: branch.into(), layout, metadata_changed: false, has_stores })
     }
 
     /// The layout as this transaction sees it.
@@ -56,7 +62,13 @@ impl Transaction {
         &self.layout
     }
 
-    /// The Icechunk session, for the store adapters.
+    /// The Icechunk session, for what is written through a Zarr store.
+    pub(crate) fn session_of_store(&self) -> &Arc<RwLock<Session>> {
+        self.has_stores.store(true, Ordering::Release);
+        &self.session
+    }
+
+    /// The Icechunk session.
     pub fn session(&self) -> &Arc<RwLock<Session>> {
         &self.session
     }
@@ -254,7 +266,10 @@ impl Transaction {
     ) -> Result<SnapshotId> {
         let mut session = self.session.write().await;
         // What was written through a store may have changed metadata too.
-        let metadata_changed = self.metadata_changed || changes_metadata(&session).await?;
+        let metadata_changed = self.metadata_changed || {
+            let through_stores = self.has_stores.load(Ordering::Acquire);
+            through_stores && is_metadata_changed(&session.status().await.map_err(Error::repository("committing"))?)
+        };
         let solver: Box<dyn ConflictSolver + Send + Sync> = match conflict {
             Conflict::Replace => Box::new(solver(VersionSelection::UseOurs)),
             Conflict::Keep => Box::new(solver(VersionSelection::UseTheirs)),
@@ -288,9 +303,8 @@ impl Transaction {
     }
 }
 
-/// Whether a session changed more than chunks.
-async fn changes_metadata(session: &Session) -> Result<bool> {
-    let changed = session.status().await.map_err(Error::repository("reading the changes of a transaction"))?;
+/// Whether more than chunks changed.
+pub(super) fn is_metadata_changed(changed: &Diff) -> bool {
     let nodes = [
         &changed.new_groups,
         &changed.new_arrays,
@@ -299,7 +313,7 @@ async fn changes_metadata(session: &Session) -> Result<bool> {
         &changed.updated_groups,
         &changed.updated_arrays,
     ];
-    Ok(nodes.iter().any(|paths| !paths.is_empty()) || !changed.moved_nodes.is_empty())
+    nodes.iter().any(|paths| !paths.is_empty()) || !changed.moved_nodes.is_empty()
 }
 
 /// Takes over what stands in an existing `zarr.json`, other people's attributes included, but for what grew.

@@ -35,7 +35,7 @@ impl Transaction {
     /// virtual chunks may be read from.
     pub fn store(&self, view: View, access: &Arc<Access>) -> ZarrStore {
         let reader = Arc::new(TransactionReader { layout: Arc::clone(self.layout()), access: Arc::clone(access) });
-        let source = IcechunkSource::new(Arc::clone(self.session()))
+        let source = IcechunkSource::new(Arc::clone(self.session_of_store()))
             .with_resolver(Arc::clone(&reader) as Arc<dyn ResolveVirtual>)
             .with_slots(reader);
         ZarrStore::new(Arc::new(source), view)

@@ -36,7 +36,7 @@ from gribchunk.errors import (
 )
 from gribchunk.repository import Repository, create, open, open_index
 from gribchunk.snapshot import Snapshot
-from gribchunk.transaction import Transaction
+from gribchunk.transaction import Fork, Transaction
 
 __all__ = [
     "AllocateReport",
@@ -45,6 +45,7 @@ __all__ = [
     "ClosedError",
     "ConflictError",
     "Error",
+    "Fork",
     "FileReport",
     "ForkError",
     "GribError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,23 @@ from gribchunk.errors import InvalidError
 type Time = str | datetime.datetime | np.datetime64
 type Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 type Select = str | Mapping[str, Any]
+
+
+class Remote(NamedTuple):
+    """How remote sources are reached."""
+
+    anonymous: tuple[str, ...] = ()
+    storage_options: tuple[tuple[str, str], ...] = ()
+
+
+def remote(anonymous: str | Iterable[str], storage_options: Mapping[str, Any] | None) -> Remote:
+    prefixes = (anonymous,) if isinstance(anonymous, str) else tuple(anonymous)
+    options = tuple((key, _word(value)) for key, value in (storage_options or {}).items())
+    return Remote(prefixes, options)
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def sources(given: Sources) -> list[str]:

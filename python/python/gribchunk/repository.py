@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +35,8 @@ def create(
     allow: Sequence[str] = (),
     require_verified: bool = False,
     cache_bytes: int | None = None,
+    anonymous: str | Iterable[str] = (),
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Repository:
     """Makes a repository with an empty cube that has a place for every field of a run.
 
@@ -50,6 +53,7 @@ def create(
     ['heightAboveGround2', 'latitude', 'latitude_longitude', 'longitude', 'number', 'step', 't2m', 'time', 'valid_time']
     """
     where = _arguments.path(path)
+    remote = _arguments.remote(anonymous, storage_options)
     cycles = _arguments.cycles(steps) if isinstance(steps, Mapping) else []
     inner = _gribchunk.Repository.create(
         where,
@@ -65,8 +69,10 @@ def create(
         allow=list(allow),
         require_verified=require_verified,
         cache_bytes=cache_bytes,
+        anonymous=list(remote.anonymous),
+        storage_options=list(remote.storage_options),
     )
-    return Repository(inner, Origin(inner.location, tuple(allow), require_verified, cache_bytes))
+    return Repository(inner, Origin(inner.location, tuple(allow), require_verified, cache_bytes, *remote))
 
 
 def open(
@@ -75,19 +81,33 @@ def open(
     allow: Sequence[str] = (),
     require_verified: bool = False,
     cache_bytes: int | None = None,
+    anonymous: str | Iterable[str] = (),
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Repository:
     """Opens a repository: one of ours, or any Icechunk repository.
 
     Virtual chunks are read only from places that this user ingested from, or that ``allow`` (or ``GRIBCHUNK_ALLOW``)
     names. With ``require_verified``, chunks whose source cannot be checked to be the one that was ingested are refused.
     ``cache_bytes`` bounds the decoded fields that a snapshot keeps.
+
+    Remote sources are reached with the credentials of the environment (``AWS_...``, ``GOOGLE_...``, ``AZURE_...``);
+    those below the prefixes of ``anonymous`` without. ``storage_options`` has ``endpoint``, ``region``,
+    ``stall_timeout`` and the like; what pickles of them are never credentials.
     """
-    origin = Origin(_arguments.path(path), tuple(allow), require_verified, cache_bytes)
+    remote = _arguments.remote(anonymous, storage_options)
+    origin = Origin(_arguments.path(path), tuple(allow), require_verified, cache_bytes, *remote)
     inner = origin.open()
-    return Repository(inner, Origin(inner.location, tuple(allow), require_verified, cache_bytes))
+    return Repository(inner, dataclasses.replace(origin, location=inner.location))
 
 
-def open_index(sources: Sources, *, select: Select | None = None, level_dimensions: Sequence[str] = ()) -> xr.Dataset:
+def open_index(
+    sources: Sources,
+    *,
+    select: Select | None = None,
+    level_dimensions: Sequence[str] = (),
+    anonymous: str | Iterable[str] = (),
+    storage_options: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
     """A dataset of GRIB files (or of those beside index sidecars) without a repository on disk.
 
     >>> import gribchunk
@@ -102,12 +122,21 @@ def open_index(sources: Sources, *, select: Select | None = None, level_dimensio
         engine="gribchunk",
         select=select,
         level_dimensions=level_dimensions,
+        anonymous=anonymous,
+        storage_options=storage_options,
     )
 
 
-def open_sources(sources: Sources, select: Select | None = None, level_dimensions: Sequence[str] = ()) -> Snapshot:
+def open_sources(
+    sources: Sources,
+    select: Select | None = None,
+    level_dimensions: Sequence[str] = (),
+    anonymous: str | Iterable[str] = (),
+    storage_options: Mapping[str, Any] | None = None,
+) -> Snapshot:
     """A snapshot of a repository in memory that holds all fields of the sources, virtual."""
-    origin = MemoryOrigin.of(_arguments.sources(sources), _arguments.select(select), tuple(level_dimensions))
+    remote = _arguments.remote(anonymous, storage_options)
+    origin = MemoryOrigin.of(_arguments.sources(sources), _arguments.select(select), tuple(level_dimensions), remote)
     return Snapshot(origin.ingested().snapshot("main"), origin)
 
 
@@ -149,11 +178,13 @@ class Repository:
         on_conflict: OnConflict = "replace",
         commit_each: bool = False,
         new_times: Literal["allocate", "refuse"] = "allocate",
+        unverified: bool = False,
     ) -> _reports.IngestReport:
         """Puts the fields of files into their slots. All fields of a file become visible in one commit.
 
         ``materialise`` selects fields that are decoded and stored at once (``""``: all); the others become virtual.
         Reference times that the cube does not have are allocated first, or their fields refused (``new_times``).
+        Remote files whose changes could not be noticed (no ETag, no date) are refused, or taken with ``unverified``.
         Bad files and fields do not stop the good ones: they are in the report, and in the repository's ledger.
         """
         report = self._inner.ingest(
@@ -162,6 +193,7 @@ class Repository:
             on_conflict=on_conflict,
             commit_each=commit_each,
             new_times=new_times,
+            unverified=unverified,
         )
         return _reports.ingest_report(report)
 
@@ -177,7 +209,7 @@ class Repository:
         self, branch: str = "main", *, message: str = "write", on_conflict: OnConflict = "replace"
     ) -> Transaction:
         """Starts a transaction, best in a ``with`` block: it is committed at the end, discarded on an exception."""
-        return Transaction(self._inner.transaction(branch), message, on_conflict)
+        return Transaction(self._inner.transaction(branch), self._origin, message, on_conflict)
 
     def coverage(self, select: Select | None = None, at: Time = "main") -> xr.Dataset:
         """What every slot is: one variable of states for each variable of the cube, as CF flags.

@@ -18,8 +18,15 @@ from gribchunk.errors import InvalidError, NotFoundError, SourceChangedError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gribchunk._arguments import Select
+    from gribchunk._arguments import Remote, Select
     from gribchunk.zarr_store import GribchunkStore
+
+
+#: Storage options that are pickled.
+_TRAVELLING_OPTIONS = frozenset(
+    {"endpoint", "region", "allow_http", "virtual_hosted_style_request", "account_name", "skip_signature"}
+    | {"connect_timeout", "stall_timeout", "max_retries", "max_requests"}
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +37,8 @@ class Origin:
     allow: tuple[str, ...] = ()
     require_verified: bool = False
     cache_bytes: int | None = None
+    anonymous: tuple[str, ...] = ()
+    storage_options: tuple[tuple[str, str], ...] = ()
 
     def open(self) -> _gribchunk.Repository:
         return _gribchunk.Repository.open(
@@ -37,7 +46,14 @@ class Origin:
             allow=list(self.allow),
             require_verified=self.require_verified,
             cache_bytes=self.cache_bytes,
+            anonymous=list(self.anonymous),
+            storage_options=list(self.storage_options),
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Credentials stay here: other processes have their own, in their environment.
+        travelling = tuple((key, value) for key, value in self.storage_options if key.lower() in _TRAVELLING_OPTIONS)
+        return self.__dict__ | {"storage_options": travelling}
 
     def snapshot(self, identity: str) -> _gribchunk.Snapshot:
         return self.open().snapshot(identity)
@@ -51,16 +67,31 @@ class MemoryOrigin(Origin):
     select: str | None = None
     level_dimensions: tuple[str, ...] = ()
     files: tuple[tuple[str, int, int], ...] = ()
-    """Path, size and modification time (ns): other processes must find the same."""
+    """Path, size and modification time (ns) of those on disk: other processes must find the same."""
 
     @classmethod
-    def of(cls, sources: list[str], select: str | None, level_dimensions: tuple[str, ...]) -> MemoryOrigin:
-        absolute = tuple(os.path.abspath(source) for source in sources)
-        return cls("memory://", (), False, None, absolute, select, level_dimensions, _files(absolute))
+    def of(
+        cls, sources: list[str], select: str | None, level_dimensions: tuple[str, ...], remote: Remote
+    ) -> MemoryOrigin:
+        absolute = tuple(source if "://" in source else os.path.abspath(source) for source in sources)
+        return cls(
+            "memory://",
+            anonymous=remote.anonymous,
+            storage_options=remote.storage_options,
+            sources=absolute,
+            select=select,
+            level_dimensions=level_dimensions,
+            files=_files(absolute),
+        )
 
     def ingested(self) -> _gribchunk.Repository:
         repository = _gribchunk.Repository.create(
-            None, list(self.sources), select=self.select, level_dimensions=list(self.level_dimensions)
+            None,
+            list(self.sources),
+            select=self.select,
+            level_dimensions=list(self.level_dimensions),
+            anonymous=list(self.anonymous),
+            storage_options=list(self.storage_options),
         )
         report = json.loads(repository.ingest(list(self.sources)))
         if not any(file["placed"] for file in report["files"]):
@@ -81,6 +112,8 @@ class MemoryOrigin(Origin):
 def _files(sources: tuple[str, ...]) -> tuple[tuple[str, int, int], ...]:
     found = []
     for source in sources:
+        if "://" in source:
+            continue
         for path in sorted(glob.glob(source)) or [source]:
             names = [os.path.join(top, name) for top, _, names in os.walk(path) for name in names]
             for name in sorted(names) or [path]:

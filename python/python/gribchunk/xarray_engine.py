@@ -12,8 +12,8 @@ import asyncio
 import itertools
 import os
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -21,7 +21,7 @@ from xarray.backends import AbstractDataStore, BackendArray, BackendEntrypoint
 from xarray.backends.store import StoreBackendEntrypoint
 from xarray.core import indexing
 
-from gribchunk import _arguments, repository
+from gribchunk import repository
 from gribchunk.errors import Error, InvalidError, NotFoundError, UnreadableWarning
 from gribchunk.snapshot import ArrayInfo, Snapshot
 
@@ -36,6 +36,16 @@ type OnError = Literal["raise", "nan"]
 _EAGER_ELEMENTS = 1_000_000
 
 
+class Opening(NamedTuple):
+    """Keywords of :func:`gribchunk.open`."""
+
+    allow: Sequence[str]
+    require_verified: bool
+    cache_bytes: int | None
+    anonymous: str | Iterable[str]
+    storage_options: Mapping[str, Any] | None
+
+
 class GribchunkEntrypoint(BackendEntrypoint):
     """``xr.open_dataset(path, engine="gribchunk")``.
 
@@ -43,9 +53,10 @@ class GribchunkEntrypoint(BackendEntrypoint):
     files: one, a list, a directory, a glob, an index sidecar.
 
     ``at`` is a branch, tag, snapshot id or moment. ``group`` names a group; the root group by default (or the only one
-    there is). ``allow``, ``require_verified`` and ``cache_bytes`` are those of :func:`gribchunk.open`; ``select`` and
-    ``level_dimensions``, for GRIB files, those of :func:`gribchunk.create`. A source that vanished or changed stops a
-    read; with ``on_error="nan"`` its slots are NaN, and a warning lists them with the reasons.
+    there is). ``allow``, ``require_verified``, ``cache_bytes``, ``anonymous`` and ``storage_options`` are those of
+    :func:`gribchunk.open`; ``select`` and ``level_dimensions``, for GRIB files, those of :func:`gribchunk.create`.
+    A source that vanished or changed stops a read; with ``on_error="nan"`` its slots are NaN, and a warning lists them
+    with the reasons.
     """
 
     description = "GRIB forecasts in Icechunk repositories, and GRIB files (gribchunk)"
@@ -57,6 +68,8 @@ class GribchunkEntrypoint(BackendEntrypoint):
         "allow",
         "require_verified",
         "cache_bytes",
+        "anonymous",
+        "storage_options",
         "select",
         "level_dimensions",
         "on_error",
@@ -86,13 +99,21 @@ class GribchunkEntrypoint(BackendEntrypoint):
         allow: Sequence[str] = (),
         require_verified: bool = False,
         cache_bytes: int | None = None,
+        anonymous: str | Iterable[str] = (),
+        storage_options: Mapping[str, Any] | None = None,
         select: Select | None = None,
         level_dimensions: Sequence[str] = (),
         on_error: OnError = "raise",
         drop_variables: str | Iterable[str] | None = None,
         **decoding: Any,
     ) -> xr.Dataset:
-        snapshot = _snapshot(filename_or_obj, at, allow, require_verified, cache_bytes, select, level_dimensions)
+        snapshot = _snapshot(
+            filename_or_obj,
+            at,
+            select,
+            level_dimensions,
+            Opening(allow, require_verified, cache_bytes, anonymous, storage_options),
+        )
         groups = _groups(snapshot)
         if group is None:
             group = "" if "" in groups or len(groups) != 1 else next(iter(groups))
@@ -109,13 +130,21 @@ class GribchunkEntrypoint(BackendEntrypoint):
         allow: Sequence[str] = (),
         require_verified: bool = False,
         cache_bytes: int | None = None,
+        anonymous: str | Iterable[str] = (),
+        storage_options: Mapping[str, Any] | None = None,
         select: Select | None = None,
         level_dimensions: Sequence[str] = (),
         on_error: OnError = "raise",
         drop_variables: str | Iterable[str] | None = None,
         **decoding: Any,
     ) -> dict[str, xr.Dataset]:
-        snapshot = _snapshot(filename_or_obj, at, allow, require_verified, cache_bytes, select, level_dimensions)
+        snapshot = _snapshot(
+            filename_or_obj,
+            at,
+            select,
+            level_dimensions,
+            Opening(allow, require_verified, cache_bytes, anonymous, storage_options),
+        )
         groups: dict[str, list[ArrayInfo]] = {"": []} | _groups(snapshot)
         return {
             f"/{name}": _dataset(snapshot, arrays, on_error, drop_variables, decoding)
@@ -142,22 +171,17 @@ def _is_repository(path: str) -> bool:
 def _snapshot(
     given: Any,
     at: Time,
-    allow: Sequence[str],
-    require_verified: bool,
-    cache_bytes: int | None,
     select: Select | None,
     level_dimensions: Sequence[str],
+    opening: Opening,
 ) -> Snapshot:
     if isinstance(given, Snapshot):
         return given
     if isinstance(given, repository.Repository):
         return given.snapshot(at)
-    if isinstance(given, str | os.PathLike):
-        path = _arguments.path(given)
-        if _is_repository(path):
-            opened = repository.open(path, allow=allow, require_verified=require_verified, cache_bytes=cache_bytes)
-            return opened.snapshot(at)
-    return repository.open_sources(given, select, level_dimensions)
+    if isinstance(given, str | os.PathLike) and _is_repository(os.fspath(given).removeprefix("file://")):
+        return repository.open(given, **opening._asdict()).snapshot(at)
+    return repository.open_sources(given, select, level_dimensions, opening.anonymous, opening.storage_options)
 
 
 def _groups(snapshot: Snapshot) -> dict[str, list[ArrayInfo]]:
@@ -334,8 +358,14 @@ class CubeArray(BackendArray):
         return values
 
 
+#: Data types of elements of fixed size that the extension reads.
+_FIXED_TYPES = frozenset(
+    {"bool", "float32", "float64"} | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+)
+
+
 class PlainArray(BackendArray):
-    """A lazy array that is not a cube's, by zarr-python."""
+    """A lazy array that is not a cube's: a request is one call for the box around it; zarr-python reads texts."""
 
     __slots__ = ("_array", "_info", "_snapshot", "dtype", "shape")
 
@@ -357,10 +387,31 @@ class PlainArray(BackendArray):
         return self._array
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        def read(wanted: tuple[Any, ...]) -> Any:
-            return self._open().oindex[wanted]
+        if self._info.data_type not in _FIXED_TYPES:
+            read, support = self._by_zarr, indexing.IndexingSupport.OUTER
+        else:
+            read, support = self._box, indexing.IndexingSupport.BASIC
+        return indexing.explicit_indexing_adapter(key, self.shape, support, read)
 
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, read)
+    def _by_zarr(self, wanted: tuple[Any, ...]) -> Any:
+        return self._open().oindex[wanted]
+
+    def _box(self, wanted: tuple[Any, ...]) -> Any:
+        """Integers and slices."""
+        region: list[tuple[int, int]] = []
+        inside: list[int | slice] = []
+        for one, length in zip(wanted, self.shape, strict=True):
+            if isinstance(one, slice):
+                steps = range(*one.indices(length))
+                region.append((min(steps[0], steps[-1]), max(steps[0], steps[-1]) + 1) if steps else (0, 0))
+                inside.append(slice(None, None, steps.step))
+            else:
+                index = int(one) + (length if one < 0 else 0)
+                region.append((index, index + 1))
+                inside.append(0)
+        data_type, values = self._snapshot._inner.read_plain(self._info.name, region)
+        shape = [end - start for start, end in region]
+        return np.frombuffer(values, dtype=data_type).reshape(shape)[tuple(inside)]
 
     async def async_getitem(self, key: indexing.ExplicitIndexer) -> Any:
         return await asyncio.to_thread(self.__getitem__, key)

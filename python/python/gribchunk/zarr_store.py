@@ -15,7 +15,7 @@ from gribchunk.errors import InvalidError, NotFoundError
 if TYPE_CHECKING:
     from gribchunk import _gribchunk
     from gribchunk.snapshot import Snapshot
-    from gribchunk.transaction import Transaction
+    from gribchunk.transaction import Fork, Transaction
 
 
 class GribchunkStore(Store):
@@ -27,7 +27,7 @@ class GribchunkStore(Store):
     def __init__(
         self,
         inner: _gribchunk.Store,
-        owner: Snapshot | Transaction,
+        owner: Snapshot | Transaction | Fork,
         *,
         decoded: bool = True,
         read_only: bool | None = None,
@@ -62,7 +62,9 @@ class GribchunkStore(Store):
         from gribchunk.snapshot import Snapshot
 
         if not isinstance(self._owner, Snapshot):
-            raise InvalidError("the store of a transaction cannot go to another process; commit, and send a snapshot")
+            raise InvalidError(
+                "the store of a transaction cannot go to another process; send a snapshot, or a fork of the transaction"
+            )
         return _reopen, (self._owner, self._decoded)
 
     def with_read_only(self, read_only: bool = False) -> GribchunkStore:

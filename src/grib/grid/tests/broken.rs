@@ -122,3 +122,16 @@ fn coordinates_stay_within_the_callers_limit() {
         assert!(matches!(refused, Err(GribError::TooLarge { .. })), "{}", vector.name);
     }
 }
+
+#[test]
+fn a_grid_without_points_has_no_coordinates_of_its_other_axis() {
+    let vector = vectors().into_iter().find(|vector| vector.edition == 2).unwrap();
+    let mut section = vector.section();
+    section[6..10].fill(0);
+    for (columns, rows) in [(0u32, 1u32 << 31), (1 << 31, 0)] {
+        section[30..34].copy_from_slice(&columns.to_be_bytes());
+        section[34..38].copy_from_slice(&rows.to_be_bytes());
+        let grid = Grid::from_grib2(&section).unwrap();
+        assert!(matches!(grid.coordinates_within(LIMIT), Err(GribError::Malformed { .. })));
+    }
+}

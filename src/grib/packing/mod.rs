@@ -137,6 +137,15 @@ pub fn decode_range_from<T: Sample>(
     Field::new(sections, points)?.decode_part(range, offsets, bytes, out)
 }
 
+/// Runs `decode` with the portable kernels, to compare with the vector ones.
+#[cfg(fuzzing)]
+pub fn with_portable_kernels<R>(decode: impl FnOnce() -> R) -> R {
+    kernel::PORTABLE.set(true);
+    let result = decode();
+    kernel::PORTABLE.set(false);
+    result
+}
+
 /// A field whose sizes have been checked.
 struct Field<'a, 'b> {
     sections: &'b FieldSections<'a>,

@@ -126,9 +126,9 @@ fn fixtures() -> Vec<(serde_json::Value, Vec<u8>)> {
 #[test]
 fn fixtures_agree_with_eccodes() {
     check_fixtures();
-    kernel::tests::PORTABLE.set(true);
+    kernel::PORTABLE.set(true);
     check_fixtures();
-    kernel::tests::PORTABLE.set(false);
+    kernel::PORTABLE.set(false);
 }
 
 fn check_fixtures() {
@@ -342,9 +342,9 @@ fn damage_gives_errors() {
             Err(_) => errors += 1,
         }
         let mut portable = vec![0f32; points];
-        kernel::tests::PORTABLE.set(true);
+        kernel::PORTABLE.set(true);
         assert_eq!(decode(&sections, points, &mut portable), result, "mutant {mutant} of {label}");
-        kernel::tests::PORTABLE.set(false);
+        kernel::PORTABLE.set(false);
         if result.is_ok() {
             let nan = |bits: u32| if f32::from_bits(bits).is_nan() { 0x7fc0_0000 } else { bits };
             let [portable, values] =

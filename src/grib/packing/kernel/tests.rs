@@ -1,12 +1,5 @@
 //! The vector kernels give the bits of the portable ones.
 
-use std::cell::Cell;
-
-thread_local! {
-    /// Decoders of this thread run with the portable kernel.
-    pub(crate) static PORTABLE: Cell<bool> = const { Cell::new(false) };
-}
-
 #[cfg(target_arch = "x86_64")]
 mod vector {
     use super::super::avx2::Avx2;

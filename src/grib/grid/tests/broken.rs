@@ -19,7 +19,7 @@ fn exercise(edition: u8, section: &[u8]) {
     if grid.points() > 0 {
         assert!(order.message_index(grid.points() - 1) < grid.points());
     }
-    let _ = (grid.keys(), grid.grid_mapping(), grid.dimension_names(), grid.digest(), grid.coordinates_note());
+    let _ = (grid.keys(), grid.grid_mapping(), grid.dimension_names(), grid.coordinates_note());
     match grid.coordinates_within(LIMIT) {
         Ok(Some(Coordinates::Axes { latitude, longitude })) => {
             assert_eq!(latitude.len() * longitude.len(), grid.points());

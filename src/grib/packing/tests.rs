@@ -15,10 +15,35 @@ pub(super) fn shared_data() -> Option<PathBuf> {
     there.then_some(folder)
 }
 
-fn hash(values: &[f32]) -> String {
+pub(super) fn hash(values: &[f32]) -> String {
     let mut hasher = Sha256::new();
     values.iter().for_each(|value| hasher.update(value.to_le_bytes()));
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Every first field of the messages of the shared data: a label, the message and what ecCodes says of it. None without them.
+pub(super) fn shared_fields() -> Vec<(String, Vec<u8>, serde_json::Value)> {
+    let Some(folder) = shared_data() else { return Vec::new() };
+    let mut names: Vec<_> = std::fs::read_dir(folder.join("grib"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(".expected.json"))
+        .collect();
+    names.sort();
+    let mut all = Vec::new();
+    for path in &names {
+        let expected: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let bytes = std::fs::read(path.to_string_lossy().trim_end_matches(".expected.json")).unwrap();
+        for field in expected["field"].as_array().unwrap() {
+            let (offset, length) =
+                (field["offset"].as_u64().unwrap() as usize, field["length"].as_u64().unwrap() as usize);
+            if field["submessage"].as_u64().unwrap_or(1) == 1 {
+                let label = format!("{} at {offset}", path.file_stem().unwrap().to_string_lossy());
+                all.push((label, bytes[offset..offset + length].to_vec(), field.clone()));
+            }
+        }
+    }
+    all
 }
 
 /// Compares the keys that ecCodes reports and that the header gives.
@@ -119,7 +144,7 @@ fn hash64(values: &[f64]) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn fixtures() -> Vec<(serde_json::Value, Vec<u8>)> {
+pub(super) fn fixtures() -> Vec<(serde_json::Value, Vec<u8>)> {
     listed(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures")), "packings.jsonl")
 }
 
@@ -241,6 +266,21 @@ fn ranges_are_parts_of_the_whole() {
         let keys = Packing::from_sections(&sections).unwrap().keys().clone();
         ranges_agree(&sections, keys.number_of_data_points.unwrap() as usize, name, &mut state);
     }
+}
+
+/// A bitmap that contradicts the count of coded values, which wins when it is zero.
+#[test]
+fn nothing_coded_needs_no_bytes() {
+    let all = fixtures();
+    let is_wanted = |label: &str| label.starts_with("grid_simple") && label.contains("bitmap");
+    let (expected, message) = all.iter().find(|(field, _)| is_wanted(field["label"].as_str().unwrap())).unwrap();
+    let mut owned = Owned::of(&fields(message)[0].sections());
+    owned.parts[0].as_mut().unwrap()[5..9].fill(0);
+    owned.parts[1].as_mut().unwrap().truncate(5);
+    let points = expected["count"].as_u64().unwrap() as usize;
+    ranges_agree(&owned.sections(), points, "nothing coded", &mut 1);
+    let mut values = vec![0f32; points];
+    assert_eq!(decode(&owned.sections(), points, &mut values).unwrap().missing, points);
 }
 
 /// Sections of one field that can be damaged.

@@ -33,6 +33,10 @@ fuzz_target!(|data: &[u8]| {
     }
     assert_eq!(theirs.len(), points, "{}", report.decoder);
     for (point, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
-        assert!(gribchunk_fuzz::known::close(*ours, *theirs, packing.keys()), "{}, point {point}: {ours} {theirs}", report.decoder);
+        assert!(
+            gribchunk_fuzz::known::close(*ours, *theirs, packing.keys()),
+            "{}, point {point}: {ours} {theirs}",
+            report.decoder
+        );
     }
 });

@@ -11,7 +11,11 @@ pub struct Choices(u64);
 
 impl Choices {
     pub fn of(data: &[u8]) -> Self {
-        Choices(data.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)) | 1)
+        Choices(
+            data.iter()
+                .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+                | 1,
+        )
     }
 
     pub fn below(&mut self, limit: usize) -> usize {

@@ -52,7 +52,8 @@ impl Worker {
 }
 
 fn start() -> Running {
-    let program = std::env::var_os("GRIBBERISH_WORKER").expect("GRIBBERISH_WORKER names the program: see fuzz/README.md");
+    let program =
+        std::env::var_os("GRIBBERISH_WORKER").expect("GRIBBERISH_WORKER names the program: see fuzz/README.md");
     let mut child = Command::new(program)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -15,35 +15,10 @@ pub(super) fn shared_data() -> Option<PathBuf> {
     there.then_some(folder)
 }
 
-pub(super) fn hash(values: &[f32]) -> String {
+fn hash(values: &[f32]) -> String {
     let mut hasher = Sha256::new();
     values.iter().for_each(|value| hasher.update(value.to_le_bytes()));
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Every first field of the messages of the shared data: a label, the message and what ecCodes says of it. None without them.
-pub(super) fn shared_fields() -> Vec<(String, Vec<u8>, serde_json::Value)> {
-    let Some(folder) = shared_data() else { return Vec::new() };
-    let mut names: Vec<_> = std::fs::read_dir(folder.join("grib"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.to_string_lossy().ends_with(".expected.json"))
-        .collect();
-    names.sort();
-    let mut all = Vec::new();
-    for path in &names {
-        let expected: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let bytes = std::fs::read(path.to_string_lossy().trim_end_matches(".expected.json")).unwrap();
-        for field in expected["field"].as_array().unwrap() {
-            let (offset, length) =
-                (field["offset"].as_u64().unwrap() as usize, field["length"].as_u64().unwrap() as usize);
-            if field["submessage"].as_u64().unwrap_or(1) == 1 {
-                let label = format!("{} at {offset}", path.file_stem().unwrap().to_string_lossy());
-                all.push((label, bytes[offset..offset + length].to_vec(), field.clone()));
-            }
-        }
-    }
-    all
 }
 
 /// Compares the keys that ecCodes reports and that the header gives.
@@ -144,7 +119,7 @@ fn hash64(values: &[f64]) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub(super) fn fixtures() -> Vec<(serde_json::Value, Vec<u8>)> {
+fn fixtures() -> Vec<(serde_json::Value, Vec<u8>)> {
     listed(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures")), "packings.jsonl")
 }
 

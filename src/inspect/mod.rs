@@ -13,5 +13,5 @@ pub use coverage::{
 };
 pub use diff::{ArrayDiff, Diff, DiffBasis, MetadataChange, MetadataChangeKind, ReferenceKind, SlotChange, diff};
 pub use explain::{ExplainedCheck, ExplainedReference, Explanation, explain};
-pub use listing::{FieldListing, FieldValues, list_fields};
+pub use listing::{FieldListing, FieldValues, list_fields, list_fields_of};
 pub use show::{ArraySummary, DimensionSummary, GroupSummary, RepositorySummary, show};

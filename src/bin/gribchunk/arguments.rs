@@ -11,12 +11,18 @@ pub struct Arguments {
     /// One JSON object on standard output, or one a line for lists; ecCodes key names.
     #[arg(long, global = true)]
     pub json: bool,
-    /// A directory or file that virtual chunks may be read from, beside those you ingested from yourself.
+    /// A directory, file or URL that virtual chunks may be read from, beside those you ingested from yourself.
     #[arg(long, global = true, value_name = "PREFIX")]
     pub allow: Vec<String>,
     /// Refuse virtual chunks whose source cannot be checked to be the one that was ingested.
     #[arg(long, global = true)]
     pub require_verified: bool,
+    /// Read this bucket, or what is below this prefix of it, without credentials: s3://ecmwf-forecasts
+    #[arg(long, global = true, value_name = "PREFIX")]
+    pub anonymous: Vec<String>,
+    /// How remote sources are reached: endpoint=http://localhost:9000, region=eu-central-1, stall_timeout=30, ...
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub storage_option: Vec<String>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -161,7 +167,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Init {
     pub repository: PathBuf,
-    /// Samples: GRIB files, directories, globs; index sidecars are used where they are.
+    /// Samples: GRIB files, directories, globs, URLs (s3://bucket/prefix/); index sidecars are used where they are.
     pub sources: Vec<String>,
     /// Reference times of the cube, instead of those of the samples: 2026112100,2026112106
     #[arg(long)]
@@ -193,8 +199,19 @@ pub struct Init {
 #[derive(Debug, Args)]
 pub struct Ingest {
     pub repository: PathBuf,
+    /// Files, directories, globs, URLs, prefixes that end in /, - for a list on standard input, or patterns such as
+    /// s3://bucket/{time:%Y%m%d}/{time:%H}z/{time:%Y%m%d%H}0000-{step}h-enfo-ef.grib2 (also {step:03d}, {member:02d})
     #[arg(required = true)]
     pub sources: Vec<String>,
+    /// What {time} in a pattern stands for: 2026112106, several separated by commas; the cube's last by default.
+    #[arg(long)]
+    pub times: Option<String>,
+    /// Only say what is there, what of a pattern is not, and what would be read.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take remote files too whose server gives neither ETag nor Last-Modified: a change would not be noticed.
+    #[arg(long)]
+    pub unverified: bool,
     /// Make the repository from the same files if it is not there.
     #[arg(long)]
     pub create: bool,

@@ -18,28 +18,46 @@ use arguments::{Arguments, Command};
 use output::{Outcome, fail};
 
 fn main() -> ExitCode {
+    ExitCode::from(command(std::env::args_os()))
+}
+
+/// Runs the command with these arguments, the first being its name, and gives the exit code. The Python package mounts
+/// this file as a module, so modules here reach each other through `super`.
+pub fn command(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     reset_broken_pipe();
-    let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("cannot start: {error}"), false),
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help goes to standard output. Nobody is there to be told when that is closed.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
     };
     let json = arguments.json;
-    let result = runtime.block_on(run(arguments));
-    match result {
-        Ok(Outcome::All) => ExitCode::SUCCESS,
-        Ok(Outcome::Part) => ExitCode::from(3),
-        Ok(Outcome::Nothing) => ExitCode::from(1),
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}"), json),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(Outcome::All) => 0,
+        Ok(Outcome::Part) => 3,
+        Ok(Outcome::Nothing) => 1,
         Err(error) => fail(&output::chain(&error), json),
     }
 }
 
 async fn run(arguments: Arguments) -> gribchunk::Result<Outcome> {
-    let Arguments { json, allow, require_verified, command } = arguments;
-    let options = gribchunk::OpenOptions { allow, require_verified, ..Default::default() };
+    let Arguments { json, allow, require_verified, anonymous, storage_option, command } = arguments;
+    let parse = |option: &String| gribchunk::source::RemoteOptions::parse_storage_option(option);
+    let storage_options = storage_option.iter().map(parse).collect::<gribchunk::Result<_>>()?;
+    let remote = gribchunk::source::RemoteOptions { anonymous, storage_options };
+    let options = gribchunk::OpenOptions { allow, require_verified, remote, ..Default::default() };
     match command {
         Command::Demo { directory } => demo::demo(directory, json).await,
-        Command::Scan { sources, values } => inspect::scan(&sources, values, json),
+        Command::Scan { sources, values } => {
+            let remote = gribchunk::source::Remote::new(&options.remote)?;
+            inspect::scan(&sources, &remote, values, json).await
+        }
         Command::Init(init) => write::init(init, options, json).await,
         Command::Allocate { repository, sources, times } => {
             write::allocate(&repository, &sources, times.as_deref(), options, json).await

@@ -95,7 +95,14 @@ struct State<'a> {
     bitmap: Option<&'a [u8]>,
     /// The last section 6 with indicator 0: what indicator 254 points to.
     defined_bitmap: Option<&'a [u8]>,
+    /// Octets of the grid descriptions of all fields so far.
+    described: u64,
 }
+
+/// Fields may share a grid description, and each of them is looked at: in all so many times the message's length, and so
+/// many bytes more. A small message must not cost as much as a large file.
+const DESCRIPTION_TIMES: u64 = 16;
+const DESCRIPTION_BYTES: u64 = 64 << 20;
 
 impl<'a> Fields<'a> {
     fn new(reader: SectionReader<'a>) -> Self {
@@ -235,6 +242,12 @@ impl<'a> Fields<'a> {
             data,
         };
         state.submessage = state.submessage.saturating_add(1);
+        state.described = state.described.saturating_add(field.grid.len() as u64);
+        let limit = self.reader.total.saturating_mul(DESCRIPTION_TIMES).saturating_add(DESCRIPTION_BYTES);
+        if state.described > limit {
+            let what = "octets of grid descriptions that the fields of a message share";
+            return Err(GribError::TooLarge { what, declared: state.described, limit });
+        }
         Ok(field)
     }
 

@@ -4,6 +4,7 @@
 //! whole message is reported as [`Broken`], and the search goes on four bytes later.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::io;
 
 use super::error::{GribError, Result};
@@ -79,7 +80,8 @@ impl<'a> Iterator for Messages<'a> {
             let rest = rest.get(skip..)?;
             let start = self.position.saturating_add(skip);
             let size = self.bytes.len() as u64;
-            match measure(rest, start as u64, size) {
+            let Ok(section4_length) = section4_length_of(rest, |place| Ok::<_, Infallible>(u24_at(rest, place)));
+            match measure(rest, start as u64, size, section4_length) {
                 Measured::NotAMessage => self.position = start.saturating_add(4),
                 Measured::Broken(broken) => {
                     self.position = start.saturating_add(4);
@@ -110,9 +112,9 @@ enum Measured {
     },
 }
 
-/// Reads the length of the message that begins at `head`, which has at least its first sections; `size` is that of the
-/// whole file.
-fn measure(head: &[u8], offset: u64, size: u64) -> Measured {
+/// Reads the length of the message that begins at `head`; `size` is that of the whole file, and `section4_length` the length
+/// field of a GRIB 1 message's section 4.
+fn measure(head: &[u8], offset: u64, size: u64, section4_length: Option<u32>) -> Measured {
     let available = size.saturating_sub(offset);
     let edition = u8_at(head, 7).unwrap_or(0);
     let truncated = |claimed_length: u64, needed: u64| {
@@ -130,7 +132,6 @@ fn measure(head: &[u8], offset: u64, size: u64) -> Measured {
                 u64::from(declared)
             } else {
                 // Only section 4 tells whether this is a plain length or ECMWF's convention.
-                let section4_length = grib1_section4_length(head);
                 section4_length.map_or(u64::from(declared), |length| grib1_length(declared, length))
             }
         }
@@ -153,25 +154,23 @@ fn without_end(offset: u64, edition: u8, length: u64) -> Broken {
     Broken { offset, edition, claimed_length: length, reason }
 }
 
-/// The length field of section 4 of a GRIB 1 message, found by walking the sections before it.
-fn grib1_section4_length(head: &[u8]) -> Option<u32> {
-    match grib1_section4(head) {
-        Ok(start) => u24_at(head, start),
-        Err(_) => None,
-    }
-}
-
-/// Where section 4 begins, or how many bytes are needed to know.
-fn grib1_section4(head: &[u8]) -> Result<usize, usize> {
-    let flags = u8_at(head, 15).ok_or(64_usize)?;
+/// The length field of section 4 of a GRIB 1 message that may have 8 MiB, found by the lengths of the sections before it.
+/// None for any other message. `head` has the first 16 bytes.
+/// `length_at` gives the three octets at a place of the message, if they are there.
+fn section4_length_of<E>(
+    head: &[u8],
+    mut length_at: impl FnMut(usize) -> Result<Option<u32>, E>,
+) -> Result<Option<u32>, E> {
+    let is_large = u8_at(head, 7) == Some(1) && u8_at(head, 4).is_some_and(|octet| octet & 0x80 != 0);
+    let Some(flags) = u8_at(head, 15).filter(|_| is_large) else { return Ok(None) };
     let mut position = 8_usize;
     for present in [true, flags & 0x80 != 0, flags & 0x40 != 0] {
         if present {
-            let length = u24_at(head, position).ok_or(position.saturating_add(64))? as usize;
-            position = position.saturating_add(length.max(3));
+            let Some(length) = length_at(position)? else { return Ok(None) };
+            position = position.saturating_add((length as usize).max(3));
         }
     }
-    if u24_at(head, position).is_none() { Err(position.saturating_add(64)) } else { Ok(position) }
+    length_at(position)
 }
 
 /// Bytes that are read in ranges: a file, an object in a bucket.
@@ -307,8 +306,8 @@ impl<'a, R: RangedRead + ?Sized> RangedMessages<'a, R> {
                 continue;
             }
             let window = self.look(WINDOW, WINDOW)?.to_vec();
-            let head = self.head(&window)?;
-            match measure(&head, offset, size) {
+            let section4_length = self.section4_length(&window)?;
+            match measure(&window, offset, size, section4_length) {
                 Measured::NotAMessage => self.position = offset.saturating_add(4),
                 Measured::Broken(broken) => {
                     self.position = offset.saturating_add(4);
@@ -321,35 +320,23 @@ impl<'a, R: RangedRead + ?Sized> RangedMessages<'a, R> {
                         return Ok(Some(Found::Broken(without_end(offset, edition, length))));
                     }
                     self.position = offset.saturating_add(length);
-                    return self.describe(head.into_owned(), offset, edition, length).map(Some);
+                    return self.describe(window, offset, edition, length).map(Some);
                 }
             }
         }
         Ok(None)
     }
 
-    /// GRIB 1 above 8 MiB: as much more of the message as it takes to see the length of section 4.
-    fn head<'b>(&self, window: &'b [u8]) -> io::Result<Cow<'b, [u8]>> {
-        if u8_at(window, 7) != Some(1) || u8_at(window, 4).is_none_or(|octet| octet & 0x80 == 0) {
-            return Ok(Cow::Borrowed(window));
-        }
-        match grib1_section4(window) {
-            Err(needed) if needed as u64 <= LONGEST_DESCRIPTION => self.widen(window, needed),
-            _ => Ok(Cow::Borrowed(window)),
-        }
-    }
-
-    fn widen<'b>(&self, window: &'b [u8], mut needed: usize) -> io::Result<Cow<'b, [u8]>> {
-        let left = usize::try_from(self.source.size().saturating_sub(self.position)).unwrap_or(usize::MAX);
-        // Sections 1 to 3 each say where the next begins.
-        for _ in 0..4 {
-            let wider = self.source.read(self.position, needed.min(left))?.into_owned();
-            match grib1_section4(&wider) {
-                Err(more) if more > needed && more as u64 <= LONGEST_DESCRIPTION => needed = more,
-                _ => return Ok(Cow::Owned(wider)),
+    /// See [`section4_length_of`]. Only the length fields before it are read:
+    /// damaged bytes may say `GRIB` often, and each time that much lies between.
+    fn section4_length(&self, window: &[u8]) -> io::Result<Option<u32>> {
+        section4_length_of(window, |position| {
+            let start = self.position.saturating_add(position as u64);
+            match u24_at(window, position) {
+                None if start.saturating_add(3) <= self.source.size() => Ok(u24_at(&self.source.read(start, 3)?, 0)),
+                length => Ok(length),
             }
-        }
-        Ok(Cow::Borrowed(window))
+        })
     }
 
     fn describe(&self, head: Vec<u8>, offset: u64, edition: u8, length: u64) -> io::Result<Found<MessageHeaders>> {

@@ -36,6 +36,10 @@ impl Grid {
         if self.coordinates_note().is_some() || matches!(self.geometry, Geometry::Unstructured) {
             return Ok(None);
         }
+        if self.points == 0 {
+            // One of the axes may be long.
+            return Err(self.malformed("a grid without points"));
+        }
         if self.points > point_limit {
             let (declared, limit) = (self.points as u64, point_limit as u64);
             return Err(GribError::TooLarge { what: "points of the grid", declared, limit });

@@ -3,22 +3,7 @@
 use super::octets::Octets;
 use super::{Angle, Earth, Geometry, Grid, Lambert, Mercator, PolarStereographic, Rotation, Scanning, gaussian};
 use crate::grib::GribError;
-use crate::grib::key::GridDigest;
 use crate::grib::sections::FieldSections;
-
-pub(super) fn digest(section2: &[u8], section1: &[u8]) -> GridDigest {
-    if section2.is_empty() {
-        return super::digest(1, &[section1.get(6..7).unwrap_or_default()]);
-    }
-    // Octets 4 and 5 number and place the vertical coordinates; those follow the grid description.
-    let end = section2.get(..3).map_or(section2.len(), |length| {
-        length.iter().fold(0, |value: usize, &byte| value << 8 | usize::from(byte)).min(section2.len())
-    });
-    let vertical = vertical_coordinates(section2);
-    let before = section2.get(5..vertical.start.min(end)).unwrap_or_default();
-    let after = section2.get(vertical.end.min(end)..end).unwrap_or_default();
-    super::digest(1, &[before, after])
-}
 
 /// Where the vertical coordinates are, from 0; empty at the end when there are none.
 fn vertical_coordinates(section2: &[u8]) -> std::ops::Range<usize> {
@@ -81,7 +66,6 @@ pub(super) fn parse(section2: &[u8], section1: &[u8], values: Option<u64>) -> Re
         points_per_row: Vec::new(),
         spacing: None,
         points: 0,
-        digest: digest(section2, section1),
     };
     Parser { octets, grid, values }.representation()?.checked()
 }

@@ -5,13 +5,8 @@ use super::{
     Angle, Earth, Geometry, Grid, Lambert, Mercator, PolarStereographic, Rotation, Scanning, TransverseMercator,
 };
 use crate::grib::GribError;
-use crate::grib::key::GridDigest;
 
 const MICRODEGREES: (u32, u32) = (1, 1_000_000);
-
-pub(super) fn digest(section: &[u8]) -> GridDigest {
-    super::digest(2, &[section.get(4..).unwrap_or_default()])
-}
 
 pub(super) fn parse(section: &[u8]) -> Result<Grid, GribError> {
     let octets = Octets::new(section, 3)?;
@@ -39,7 +34,6 @@ pub(super) fn parse(section: &[u8]) -> Result<Grid, GribError> {
         points_per_row: Vec::new(),
         spacing: None,
         points: octets.unsigned(7, 4)? as usize,
-        digest: super::digest(2, &[octets.bytes().get(4..).unwrap_or_default()]),
     };
     Parser { octets, grid }.template()?.checked()
 }

@@ -44,10 +44,7 @@ pub use rotation::Rotation;
 pub use scanning::{Order, Scanning};
 pub use transverse_mercator::TransverseMercator;
 
-use sha2::{Digest, Sha256};
-
 use super::GribError;
-use super::key::GridDigest;
 use super::sections::FieldSections;
 
 /// Grids with more points are refused (GRIB 2 could declare 2^32 - 1).
@@ -93,7 +90,6 @@ pub struct Grid {
     /// Metres between columns and rows of a projected grid.
     spacing: Option<(f64, f64)>,
     points: usize,
-    digest: GridDigest,
 }
 
 /// How points get their places.
@@ -195,21 +191,6 @@ impl Grid {
         Ok(GridKeys::from(&Self::described_by(sections)?))
     }
 
-    /// The digest of a field's grid without reading the grid: 128 bits of SHA-256 over the edition and the grid section
-    /// without its length. GRIB 1's vertical coordinates, which share that section, are left out; without a section,
-    /// the number of the predefined grid stands in.
-    pub fn digest_of(sections: &FieldSections<'_>) -> GridDigest {
-        match sections.edition {
-            1 => grib1::digest(sections.grid, sections.identification),
-            _ => grib2::digest(sections.grid),
-        }
-    }
-
-    /// The digest of the grid, see [`Grid::digest_of`].
-    pub fn digest(&self) -> GridDigest {
-        self.digest
-    }
-
     /// Number of points, those that a bitmap takes out included (ecCodes numberOfDataPoints).
     pub fn points(&self) -> usize {
         self.points
@@ -299,13 +280,4 @@ impl Grid {
         let section = if self.edition == 1 { 2 } else { 3 };
         GribError::Malformed { offset: 0, section, what: what.into() }
     }
-}
-
-/// 128 bits of SHA-256 over the edition and the parts.
-fn digest(edition: u8, parts: &[&[u8]]) -> GridDigest {
-    let mut hash = Sha256::new_with_prefix([edition]);
-    parts.iter().for_each(|part| hash.update(part));
-    let mut digest = [0; 16];
-    digest.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
-    GridDigest(digest)
 }

@@ -310,16 +310,16 @@ impl Table {
         let name = words.next()?;
         let units = words.next()?;
         // A name of netCDF begins with a letter.
-        let plain: &'static str = if short_name == "~" || short_name.starts_with(|c: char| c.is_ascii_digit()) {
-            Box::leak(format!("p{param_id}").into_boxed_str())
-        } else {
-            short_name
-        };
+        let has_plain_name = short_name != "~" && !short_name.starts_with(|c: char| c.is_ascii_digit());
         let start = self.records.len();
         for pair in words.next().unwrap_or("0,0").split(' ') {
             let (var, standard) = pair.split_once(',')?;
             let (var, standard): (usize, usize) = (var.parse().ok()?, standard.parse().ok()?);
-            let cf_var_name = if var == 0 { plain } else { self.cf_var_names.get(var)? };
+            let cf_var_name = match var {
+                0 if has_plain_name => short_name,
+                0 => Box::leak(format!("p{param_id}").into_boxed_str()),
+                _ => self.cf_var_names.get(var)?,
+            };
             let cf_name = self.cf_names.get(standard)?;
             self.records.push(ParameterNames { param_id, short_name, name, units, cf_var_name, cf_name });
             self.cf_indices.push((var, standard));

@@ -110,7 +110,7 @@ pub fn byte_range_for(
 ) -> Option<Range<u64>> {
     let field = Field::new(sections, points).ok()?;
     let codes = field.codes(&field.check(&range, range.len()).ok()?, offsets);
-    if let Method::Constant(_) | Method::AllMissing = field.packing.method {
+    if field.needs_no_data() {
         return Some(0..0);
     }
     let bytes = match &field.packing.method {
@@ -137,6 +137,15 @@ pub fn decode_range_from<T: Sample>(
     Field::new(sections, points)?.decode_part(range, offsets, bytes, out)
 }
 
+/// Runs `decode` with the portable kernels, to compare with the vector ones.
+#[cfg(fuzzing)]
+pub fn with_portable_kernels<R>(decode: impl FnOnce() -> R) -> R {
+    kernel::PORTABLE.set(true);
+    let result = decode();
+    kernel::PORTABLE.set(false);
+    result
+}
+
 /// A field whose sizes have been checked.
 struct Field<'a, 'b> {
     sections: &'b FieldSections<'a>,
@@ -155,6 +164,16 @@ impl<'a, 'b> Field<'a, 'b> {
         }
         let bitmap = Bitmap::of(sections, points)?;
         Ok(Field { sections, packing, bitmap, points })
+    }
+
+    /// With a bitmap and nothing coded, all points are missing, whatever the bitmap says.
+    fn has_no_codes(&self) -> bool {
+        self.bitmap.is_some() && self.packing.coded == Some(0)
+    }
+
+    /// Whether the header alone tells the values.
+    fn needs_no_data(&self) -> bool {
+        self.has_no_codes() || matches!(self.packing.method, Method::Constant(_) | Method::AllMissing)
     }
 
     fn check(&self, range: &Range<usize>, length: usize) -> Result<Range<usize>> {
@@ -237,8 +256,7 @@ impl<'a, 'b> Field<'a, 'b> {
         bytes: &[u8],
         out: &mut [T],
     ) -> Result<DecodeReport> {
-        let nothing_coded = self.bitmap.is_some() && self.packing.coded == Some(0);
-        if nothing_coded || matches!(self.packing.method, Method::Constant(_) | Method::AllMissing) {
+        if self.needs_no_data() {
             return self.decode(range, offsets, None, out);
         }
         let interval = match self.packing.method {
@@ -284,8 +302,7 @@ impl<'a, 'b> Field<'a, 'b> {
                 out.fill(T::MISSING);
                 return Ok(DecodeReport { missing: out.len(), decoder });
             }
-            // With a bitmap and nothing coded, all points are missing, whatever the bitmap says.
-            _ if self.bitmap.is_some() && self.packing.coded == Some(0) => {
+            _ if self.has_no_codes() => {
                 out.fill(T::MISSING);
                 return Ok(DecodeReport { missing: out.len(), decoder });
             }

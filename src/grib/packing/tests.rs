@@ -126,9 +126,9 @@ fn fixtures() -> Vec<(serde_json::Value, Vec<u8>)> {
 #[test]
 fn fixtures_agree_with_eccodes() {
     check_fixtures();
-    kernel::tests::PORTABLE.set(true);
+    kernel::PORTABLE.set(true);
     check_fixtures();
-    kernel::tests::PORTABLE.set(false);
+    kernel::PORTABLE.set(false);
 }
 
 fn check_fixtures() {
@@ -243,6 +243,21 @@ fn ranges_are_parts_of_the_whole() {
     }
 }
 
+/// A bitmap that contradicts the count of coded values, which wins when it is zero.
+#[test]
+fn nothing_coded_needs_no_bytes() {
+    let all = fixtures();
+    let is_wanted = |label: &str| label.starts_with("grid_simple") && label.contains("bitmap");
+    let (expected, message) = all.iter().find(|(field, _)| is_wanted(field["label"].as_str().unwrap())).unwrap();
+    let mut owned = Owned::of(&fields(message)[0].sections());
+    owned.parts[0].as_mut().unwrap()[5..9].fill(0);
+    owned.parts[1].as_mut().unwrap().truncate(5);
+    let points = expected["count"].as_u64().unwrap() as usize;
+    ranges_agree(&owned.sections(), points, "nothing coded", &mut 1);
+    let mut values = vec![0f32; points];
+    assert_eq!(decode(&owned.sections(), points, &mut values).unwrap().missing, points);
+}
+
 /// Sections of one field that can be damaged.
 #[derive(Clone)]
 struct Owned {
@@ -342,9 +357,9 @@ fn damage_gives_errors() {
             Err(_) => errors += 1,
         }
         let mut portable = vec![0f32; points];
-        kernel::tests::PORTABLE.set(true);
+        kernel::PORTABLE.set(true);
         assert_eq!(decode(&sections, points, &mut portable), result, "mutant {mutant} of {label}");
-        kernel::tests::PORTABLE.set(false);
+        kernel::PORTABLE.set(false);
         if result.is_ok() {
             let nan = |bits: u32| if f32::from_bits(bits).is_nan() { 0x7fc0_0000 } else { bits };
             let [portable, values] =

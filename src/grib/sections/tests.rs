@@ -120,3 +120,20 @@ fn a_long_grib1_message_measures_in_units_of_120() {
     // A section 4 that is too long for a remainder: between 8 and 16 MiB, plainly.
     assert_eq!(grib1_length(0x80_0010, 0x7f_ff00), 0x80_0010);
 }
+
+#[test]
+fn many_fields_do_not_share_a_huge_grid() {
+    let sections = |octets: usize, count: usize| {
+        let mut sections = vec![section(3, &vec![1; octets])];
+        for _ in 0..count {
+            sections.extend([product(1), section(5, &[0; 16]), bitmap(255, &[]), section(7, &[1])]);
+        }
+        grib2(&sections)
+    };
+    let message = sections(20_000, 3000);
+    assert_eq!(fields(&message).filter_map(Result::ok).count(), 3000);
+    let message = sections(2_000_000, 3000);
+    let found: Vec<_> = fields(&message).collect();
+    assert!(matches!(found.last(), Some(Err(GribError::TooLarge { .. }))));
+    assert!(found.len() < 100, "{} fields", found.len());
+}

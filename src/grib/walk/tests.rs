@@ -138,6 +138,17 @@ fn a_file_of_beginnings_is_read_once() {
 }
 
 #[test]
+fn sections_that_seem_long_are_not_read_for_every_beginning() {
+    // Each says that it has 8 MiB and more, and that its section 4 lies a million bytes on.
+    let beginning = b"GRIB\x80\0\0\x01\x0f\x42\x40\0\0\0\0\0\0\0\0\0";
+    let bytes = [&beginning.repeat(2000)[..], &vec![0; 1_200_000]].concat();
+    let source = Counted(&bytes, 0.into());
+    assert_eq!(ranged_messages(&source).count(), 2000);
+    assert!(source.1.get() < 2000 * (WINDOW + 64) + 2 * bytes.len(), "{} bytes read", source.1.get());
+    assert_eq!(messages(&bytes).count(), 2000);
+}
+
+#[test]
 fn shared_files_are_walked_as_the_reference_does() {
     for (name, bytes, expected) in crate::grib::header::tests::shared_files() {
         let broken: Vec<_> = messages(&bytes)

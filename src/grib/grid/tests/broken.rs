@@ -19,7 +19,7 @@ fn exercise(edition: u8, section: &[u8]) {
     if grid.points() > 0 {
         assert!(order.message_index(grid.points() - 1) < grid.points());
     }
-    let _ = (grid.keys(), grid.grid_mapping(), grid.dimension_names(), grid.digest(), grid.coordinates_note());
+    let _ = (grid.keys(), grid.grid_mapping(), grid.dimension_names(), grid.coordinates_note());
     match grid.coordinates_within(LIMIT) {
         Ok(Some(Coordinates::Axes { latitude, longitude })) => {
             assert_eq!(latitude.len() * longitude.len(), grid.points());
@@ -120,5 +120,18 @@ fn coordinates_stay_within_the_callers_limit() {
         let grid = parse(vector.edition, &vector.section()).unwrap();
         let refused = grid.coordinates_within(grid.points() - 1);
         assert!(matches!(refused, Err(GribError::TooLarge { .. })), "{}", vector.name);
+    }
+}
+
+#[test]
+fn a_grid_without_points_has_no_coordinates_of_its_other_axis() {
+    let vector = vectors().into_iter().find(|vector| vector.edition == 2).unwrap();
+    let mut section = vector.section();
+    section[6..10].fill(0);
+    for (columns, rows) in [(0u32, 1u32 << 31), (1 << 31, 0)] {
+        section[30..34].copy_from_slice(&columns.to_be_bytes());
+        section[34..38].copy_from_slice(&rows.to_be_bytes());
+        let grid = Grid::from_grib2(&section).unwrap();
+        assert!(matches!(grid.coordinates_within(LIMIT), Err(GribError::Malformed { .. })));
     }
 }

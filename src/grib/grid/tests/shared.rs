@@ -110,9 +110,6 @@ fn keys_agree_with_eccodes_over_shared_data() {
                     continue;
                 }
             };
-            if let Ok(grid) = Grid::from_sections(&sections) {
-                assert_eq!(grid.digest(), Grid::digest_of(&sections), "{name}");
-            }
             for key in KEYS {
                 // In spherical harmonics this N belongs to the packing.
                 if key == "N" && field["gridType"] == "sh" {

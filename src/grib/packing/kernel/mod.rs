@@ -11,6 +11,12 @@ pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod shuffle;
 
+#[cfg(any(test, fuzzing))]
+thread_local! {
+    /// Decoders of this thread run with the portable kernel.
+    pub(crate) static PORTABLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 /// Marks a missing value among staged codes; no code of a valid field is staged as this number.
 pub(crate) const MISSING_CODE: i32 = i32::MIN;
 
@@ -50,8 +56,8 @@ pub(crate) trait Job {
 
 /// Runs `job` with the best kernel of this processor.
 pub(crate) fn run<J: Job>(job: J) -> J::Output {
-    #[cfg(test)]
-    if tests::PORTABLE.get() {
+    #[cfg(any(test, fuzzing))]
+    if PORTABLE.get() {
         return job.run(Scalar);
     }
     #[cfg(target_arch = "x86_64")]
@@ -132,4 +138,4 @@ pub(crate) fn undo_one(mapped: u32, last: u32, maximum: u32) -> u32 {
 
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
-pub(crate) mod tests;
+mod tests;

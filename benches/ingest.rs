@@ -51,7 +51,7 @@ fn cycle() -> Cycle {
     let folder = folder.canonicalize().expect("the folder of the run");
     let files =
         gribchunk::source::expand(&[folder.display().to_string()]).expect("GRIB files in the folder of the run");
-    Cycle { folder, files: files.into_iter().map(|file| file.path).collect() }
+    Cycle { folder, files: files.iter().filter_map(|file| file.path().map(Into::into)).collect() }
 }
 
 impl Cycle {
@@ -151,7 +151,7 @@ fn read_tables(
     for file in gribchunk::source::expand(&sources).expect("the files are there") {
         for field in scan_file(&file).expect("a scan").fields {
             if layout.place(&field.key).is_ok_and(|slots| slots.iter().any(|slot| slot.array == VARIABLE)) {
-                places.push((file.path.clone(), field.offset, field.length));
+                places.push((file.path().expect("a local file").into(), field.offset, field.length));
             }
         }
     }

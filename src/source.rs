@@ -1,204 +1,159 @@
-//! Sources: local GRIB files and the index sidecars beside them.
+//! Sources: GRIB files and the index sidecars beside them, on local disks and behind URLs.
 //!
-//! SOURCE is a file, a directory (searched with all that is below it) or a glob. A sidecar beside a GRIB file is used
-//! without being named, and a file that is reached twice (by itself, by its sidecar, by its directory) counts once.
+//! SOURCE is a file, a directory or prefix (searched with all that is below it; a remote one ends in `/`), a glob, a
+//! pattern with `{time:%Y%m%d}`, `{step}` and `{member}` ([`PatternValues`]), or `-` for a list on standard input, one
+//! source a line. Paths are local; `s3://`, `gs://`, `az://` (`abfss://`), `https://` and `http://` are remote
+//! ([`Remote`]). A sidecar beside a GRIB file is used without being named, and a file that is reached twice (by itself, by
+//! its sidecar, by its directory) counts once.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+mod connection;
+mod failure;
+mod listing;
+mod local;
+mod location;
+mod options;
+mod pattern;
+mod reader;
+mod remote;
+mod stores;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+pub(crate) use local::looks_like_grib;
+pub use local::{LocalFile, url_of};
+pub use location::{Location, RemoteUrl, Scheme};
+pub use options::RemoteOptions;
+pub use pattern::PatternValues;
+pub use reader::Reader;
+pub(crate) use reader::{HEADER_GAP, MESSAGE_GAP};
+pub use remote::{Condition, ObjectInfo, Remembered, Remote};
 
 use crate::error::{Error, Result};
-use crate::grib::walk::RangedRead;
-use crate::index;
-use crate::read::Fingerprint;
 
 /// A GRIB file and the sidecar that describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Canonical path.
-    pub path: PathBuf,
-    /// The index beside it, if there is one.
-    pub sidecar: Option<PathBuf>,
+    /// The GRIB file.
+    pub location: Location,
+    /// The index beside it; `None` when there is none.
+    pub sidecar: Option<Sidecar>,
+    /// What a listing said about a remote file.
+    pub listed: Option<ObjectInfo>,
+}
+
+/// The index beside a GRIB file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sidecar {
+    /// Where it is.
+    At(Location),
+    /// Nobody looked yet whether there is one.
+    Unknown,
+}
+
+impl SourceFile {
+    /// The path of a local file.
+    pub fn path(&self) -> Option<&Path> {
+        self.location.path()
+    }
+}
+
+/// What arguments mean.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expanded {
+    /// In the order of the arguments, those of a directory or glob sorted by name.
+    pub files: Vec<SourceFile>,
+    /// What patterns would have as well, but is not there.
+    pub not_there: Vec<String>,
 }
 
 /// The names that GRIB files end in.
 const GRIB_SUFFIXES: &[&str] = &["grib", "grib2", "grib1", "grb", "grb2", "grb1", "gb2", "gb1"];
-/// How much of a file is searched for `GRIB` when its name does not say what it is.
-const SNIFFED_BYTES: u64 = 4096;
-/// Directories deeper than this are not searched.
-const DEEPEST: usize = 32;
+const OTHER_SUFFIXES: &[&str] = &["index", "idx", "inv", "json", "txt", "md", "py", "parquet", "html", "sha256", "md5"];
+/// A list on standard input has at most so many bytes.
+const LONGEST_LIST: u64 = 256 << 20;
 
-/// All files that the arguments mean, in the order of the arguments, those of a directory or glob sorted by name.
+/// All files that the arguments mean, with the environment's way to remote storage; waits for [`find`].
 ///
 /// # Errors
 /// [`Error::NotFound`] when an argument matches nothing.
 pub fn expand(arguments: &[String]) -> Result<Vec<SourceFile>> {
-    let mut files = Vec::new();
-    let mut known = BTreeMap::new();
-    for argument in arguments {
-        let paths = expand_one(argument)?;
-        for path in paths {
-            let file = with_sidecar(&path)?;
-            if let std::collections::btree_map::Entry::Vacant(entry) = known.entry(file.path.clone()) {
-                entry.insert(files.len());
-                files.push(file);
-            }
-        }
-    }
-    Ok(files)
+    let arguments = arguments.to_vec();
+    crate::store::block_on(
+        async move { Ok(find(&arguments, &Remote::default(), &PatternValues::default()).await?.files) },
+    )?
 }
 
-fn expand_one(argument: &str) -> Result<Vec<PathBuf>> {
+/// All files that the arguments mean, with the values of the patterns' placeholders. Placeholders without values match
+/// whatever is there.
+///
+/// # Errors
+/// [`Error::NotFound`] when an argument matches nothing; whatever stops a remote place from being looked at.
+pub async fn find(arguments: &[String], remote: &Remote, values: &PatternValues) -> Result<Expanded> {
+    let mut expanded = Expanded::default();
+    let mut known = BTreeSet::new();
+    for argument in with_standard_input(arguments)? {
+        let Expanded { files, not_there } = expand_one(&argument, remote, values).await?;
+        expanded.files.extend(files.into_iter().filter(|file| known.insert(file.location.clone())));
+        expanded.not_there.extend(not_there);
+    }
+    Ok(expanded)
+}
+
+async fn expand_one(argument: &str, remote: &Remote, values: &PatternValues) -> Result<Expanded> {
     let argument = argument.strip_prefix("file://").unwrap_or(argument);
-    if argument.contains("://") {
-        return Err(Error::invalid(format!("source {argument}"), "this version reads local files only"));
+    let is_remote = argument.contains("://");
+    if !pattern::is_pattern(argument) {
+        let files = if is_remote { listing::expand(argument, remote).await? } else { local::expand(argument)? };
+        return Ok(Expanded { files, not_there: Vec::new() });
     }
-    let path = Path::new(argument);
-    if path.is_dir() {
-        let mut found = Vec::new();
-        search(path, DEEPEST, &mut found)?;
-        if found.is_empty() {
-            return Err(Error::not_found(format!("a GRIB file in {argument}"), "no file below it holds GRIB messages"));
-        }
-        return Ok(found);
-    }
-    if path.exists() {
-        return Ok(vec![path.to_path_buf()]);
-    }
-    if argument.contains(['*', '?', '[']) {
-        let pattern =
-            glob::glob(argument).map_err(|e| Error::invalid(format!("the pattern {argument}"), e.to_string()))?;
-        let mut found = Vec::new();
-        for path in pattern {
-            let path = path.map_err(|e| {
-                let path = e.path().to_path_buf();
-                Error::Io { path, source: e.into() }
-            })?;
-            if path.is_dir() {
-                search(&path, DEEPEST, &mut found)?;
-            } else {
-                found.push(path);
+    let names = pattern::expand(argument, values)?;
+    let expanded = if is_remote {
+        listing::expand_names(&names, remote).await?
+    } else {
+        let mut expanded = Expanded::default();
+        for name in names {
+            match local::expand(&name) {
+                Ok(files) => expanded.files.extend(files),
+                Err(Error::NotFound { .. }) => expanded.not_there.push(name),
+                Err(error) => return Err(error),
             }
         }
-        if !found.is_empty() {
-            return Ok(found);
-        }
+        expanded
+    };
+    if expanded.files.is_empty() {
+        let example = expanded.not_there.first().cloned().unwrap_or_default();
+        return Err(Error::not_found(
+            format!("the source {argument}"),
+            format!("none of its {} files is there, such as {example}", expanded.not_there.len()),
+        ));
     }
-    Err(Error::not_found(format!("the source {argument}"), "give a file, a directory or a glob that is there"))
+    Ok(expanded)
 }
 
-fn search(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
-    let entries = std::fs::read_dir(directory).map_err(Error::io(directory))?;
-    let mut paths: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
-    paths.sort();
-    for path in paths {
-        let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
-        if hidden {
+/// The arguments, with `-` replaced by the lines of standard input.
+fn with_standard_input(arguments: &[String]) -> Result<Vec<String>> {
+    let mut all = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        if argument != "-" {
+            all.push(argument.clone());
             continue;
         }
-        if path.is_dir() {
-            // A link to a directory above would be searched for ever: the depth bounds that, and links are not followed.
-            if depth > 0 && !path.is_symlink() {
-                search(&path, depth - 1, found)?;
-            }
-        } else if looks_like_grib(&path) {
-            found.push(path);
-        }
+        let mut text = String::new();
+        let mut input = std::io::Read::take(std::io::stdin(), LONGEST_LIST);
+        std::io::Read::read_to_string(&mut input, &mut text)
+            .map_err(|e| Error::invalid("the list on standard input", e.to_string()))?;
+        all.extend(text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(String::from));
     }
-    Ok(())
+    Ok(all)
 }
 
-/// A name that says GRIB, or content that does.
-fn looks_like_grib(path: &Path) -> bool {
-    let suffix = path.extension().map(|s| s.to_string_lossy().to_lowercase()).unwrap_or_default();
-    if GRIB_SUFFIXES.contains(&suffix.as_str()) {
-        return true;
-    }
-    if ["index", "idx", "inv", "json", "txt", "md", "py"].contains(&suffix.as_str()) {
-        return false;
-    }
-    let mut head = Vec::new();
-    let read = File::open(path).and_then(|f| f.take(SNIFFED_BYTES).read_to_end(&mut head));
-    read.is_ok() && head.windows(4).any(|w| w == b"GRIB")
-}
-
-fn with_sidecar(path: &Path) -> Result<SourceFile> {
-    let name = path.to_string_lossy();
-    if !index::grib_of_sidecar(&name).is_empty() {
-        let beside = index::grib_of_sidecar(&name).into_iter().map(PathBuf::from).find(|p| p.is_file());
-        let Some(grib) = beside else {
-            return Err(Error::not_found(
-                format!("the GRIB file of the sidecar {name}"),
-                "an index describes the messages of a file beside it; put both into one directory",
-            ));
-        };
-        let grib = grib.canonicalize().map_err(Error::io(&grib))?;
-        return Ok(SourceFile { path: grib, sidecar: Some(path.to_path_buf()) });
-    }
-    let real = path.canonicalize().map_err(Error::io(path))?;
-    let sidecar = index::sidecar_candidates(&name).into_iter().map(PathBuf::from).find(|p| p.is_file());
-    Ok(SourceFile { path: real, sidecar })
-}
-
-/// `file:///...`, without a fragment.
-pub fn url_of(path: &Path) -> Result<String> {
-    url::Url::from_file_path(path)
-        .map(|url| url.to_string())
-        .map_err(|()| Error::invalid(format!("{}", path.display()), "an absolute path is needed"))
-}
-
-/// A local file that is read in ranges.
-#[derive(Debug)]
-pub struct LocalFile {
-    file: File,
-    path: PathBuf,
-    fingerprint: Fingerprint,
-}
-
-impl LocalFile {
-    /// Opens a regular file.
-    pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path))?;
-        let metadata = file.metadata().map_err(Error::io(path))?;
-        if !metadata.is_file() {
-            return Err(Error::Source { location: path.display().to_string(), reason: "not a regular file".into() });
-        }
-        Ok(Self { file, path: path.to_path_buf(), fingerprint: Fingerprint::of(&metadata) })
-    }
-
-    /// What the file was when it was opened.
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
-    }
-
-    /// Exactly `length` bytes.
-    pub fn read_exact(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
-        if offset.checked_add(length).is_none_or(|end| end > self.fingerprint.size) {
-            return Err(Error::Source {
-                location: self.path.display().to_string(),
-                reason: format!("{length} bytes at {offset} lie behind its end at {}", self.fingerprint.size),
-            });
-        }
-        let mut bytes = vec![0; length as usize];
-        self.file.read_exact_at(&mut bytes, offset).map_err(Error::io(&self.path))?;
-        Ok(bytes)
-    }
-}
-
-impl RangedRead for LocalFile {
-    fn size(&self) -> u64 {
-        self.fingerprint.size
-    }
-
-    fn read(&self, offset: u64, length: usize) -> std::io::Result<Cow<'_, [u8]>> {
-        if offset.checked_add(length as u64).is_none_or(|end| end > self.fingerprint.size) {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        let mut bytes = vec![0; length];
-        self.file.read_exact_at(&mut bytes, offset)?;
-        Ok(Cow::Owned(bytes))
+/// Whether a file's name says that it is GRIB or that it is not; `None` when it says neither.
+fn named_like_grib(name: &str) -> Option<bool> {
+    let suffix = name.rsplit_once('.').map(|(_, suffix)| suffix.to_lowercase()).unwrap_or_default();
+    match suffix.as_str() {
+        suffix if GRIB_SUFFIXES.contains(&suffix) => Some(true),
+        suffix if OTHER_SUFFIXES.contains(&suffix) => Some(false),
+        _ => None,
     }
 }

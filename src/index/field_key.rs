@@ -129,6 +129,39 @@ impl Entry {
         Ok(key)
     }
 
+    /// [`Entry::key_from_sample`] for a sample from another file of the same product. Less is taken from it: the length of
+    /// a window may change along the steps, so only a total since the start that lasts longer than this line's, and
+    /// windows that the line or its name gives, are understood.
+    pub fn key_from_other_file(&self, sample_entry: &Entry, sample: &FieldKey) -> Result<FieldKey, Disagreement> {
+        let (mut entry, mut key) = (sample_entry.clone(), sample.clone());
+        // Equal line numbers mean nothing here.
+        entry.line = 0;
+        if self.keys.step == Some(0) && entry.keys.step != Some(0) {
+            // What is an instant later is one at step 0.
+            if key.step_start.is_some() {
+                return Err(Disagreement::UnknownWindow);
+            }
+            entry.keys.step = Some(0);
+            key.step = 0;
+        } else if let (Some(start), None) = (key.step_start, self.keys.step_start)
+            && self.keys.step != Some(key.step)
+        {
+            let total = start == 0 && self.keys.step < Some(key.step);
+            let named = named_hours(&self.keys.text.param).map(|hours| hours.saturating_mul(3600));
+            if !total && named != Some(key.step.saturating_sub(start)) {
+                return Err(Disagreement::UnknownWindow);
+            }
+        }
+        self.key_from_sample(&entry, &key)
+    }
+
+    /// The group that this line would be of at a later step.
+    pub fn later_group(&self) -> GroupKey {
+        let mut later = self.clone();
+        later.keys.step = later.keys.step.map(|step| step.max(1));
+        later.group()
+    }
+
     /// Where this line contradicts `message`, the key in the header of the message it points to: one sentence each. The message wins.
     pub fn disagreement(&self, message: &FieldKey) -> Vec<String> {
         super::agreement::contradictions(&self.keys, message)

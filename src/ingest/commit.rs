@@ -9,15 +9,16 @@ use serde_json::json;
 
 use crate::cube::place::Slot;
 use crate::error::{Error, Result};
+use crate::read::Fingerprint;
 use crate::repository::ledger::{FileRecord, RefusedField};
 use crate::repository::{Conflict, Repository, Transaction};
 use crate::selection::Selection;
-use crate::source::{self, SourceFile};
+use crate::source::{self, Location, PatternValues, Remote, RemoteUrl, SourceFile};
 
 use super::materialise::{Decoded, decode_and_encode};
 use super::place::{PlacedField, Placement, place};
 use super::report::{FileReport, IngestReport};
-use super::scan::{ScannedFile, scan_file};
+use super::scan::{ScannedFile, scan_files};
 
 /// References in one commit: Icechunk takes more, but one commit should stay below a second.
 const REFERENCES_PER_COMMIT: usize = 1_000_000;
@@ -48,6 +49,8 @@ pub struct IngestOptions {
     pub commit_each: bool,
     /// What happens to fields of a reference time that the cube does not have.
     pub new_times: NewTimes,
+    /// Take remote files too whose server says nothing by which a change could be noticed.
+    pub unverified: bool,
 }
 
 impl IngestOptions {
@@ -60,6 +63,12 @@ impl IngestOptions {
     /// Sets [`on_conflict`](Self::on_conflict).
     pub fn on_conflict(mut self, conflict: Conflict) -> Self {
         self.on_conflict = conflict;
+        self
+    }
+
+    /// Sets [`unverified`](Self::unverified).
+    pub fn unverified(mut self) -> Self {
+        self.unverified = true;
         self
     }
 
@@ -80,19 +89,32 @@ pub async fn ingest(
     repository: &Repository,
     sources: &[String],
     options: &IngestOptions,
+    done: impl FnMut(&FileReport),
+) -> Result<IngestReport> {
+    let values = PatternValues::default();
+    let found = source::find(sources, repository.access().remote(), &values).await?;
+    ingest_files(repository, found.files, options, done).await
+}
+
+/// [`ingest`] for files that were found already.
+pub async fn ingest_files(
+    repository: &Repository,
+    files: Vec<SourceFile>,
+    options: &IngestOptions,
     mut done: impl FnMut(&FileReport),
 ) -> Result<IngestReport> {
-    let files = source::expand(sources)?;
+    let remote = repository.access().remote();
     add_sources(repository, &files).await?;
     let mut report = IngestReport::default();
     let mut batch = Vec::new();
-    let mut references = 0;
-    let mut files = files.into_iter().peekable();
-    while let Some(file) = files.next() {
-        let scanned = scan_file(&file);
+    let (mut references, mut left) = (0, files.len());
+    let mut scans = scan_files(files, remote).await;
+    while let Some((file, scanned)) = scans.next().await {
+        let scanned = scanned.and_then(|scanned| verifiable(scanned, options));
         references += scanned.as_ref().map_or(0, |s| s.fields.len());
+        left -= 1;
         batch.push((file, scanned));
-        if options.commit_each || references >= REFERENCES_PER_COMMIT || files.peek().is_none() {
+        if options.commit_each || references >= REFERENCES_PER_COMMIT || left == 0 {
             let (files, snapshot) = commit_batch(repository, &std::mem::take(&mut batch), options).await?;
             files.iter().for_each(&mut done);
             report.files.extend(files);
@@ -103,12 +125,37 @@ pub async fn ingest(
     Ok(report)
 }
 
-/// The directories of the files become sources: the deepest common one of those that share a parent.
+/// A source whose change nobody would notice is taken only when the user says so.
+fn verifiable(scanned: ScannedFile, options: &IngestOptions) -> Result<ScannedFile> {
+    if options.unverified || scanned.checksum().is_some() {
+        return Ok(scanned);
+    }
+    Err(Error::Source {
+        location: scanned.url,
+        reason: "the server gives neither ETag nor Last-Modified, so a change would not be noticed; \
+                 --unverified takes it all the same"
+            .into(),
+    })
+}
+
+/// The directories of the files become sources: the deepest common one of those that share a parent, and of each bucket or
+/// host.
 async fn add_sources(repository: &Repository, files: &[SourceFile]) -> Result<()> {
+    let mut buckets: BTreeMap<RemoteUrl, RemoteUrl> = BTreeMap::new();
+    for file in files {
+        let Location::Remote(url) = &file.location else { continue };
+        let common = buckets.entry(url.root()).or_insert_with(|| url.parent());
+        while !common.holds(url) {
+            *common = common.with_key(common.key.trim_end_matches('/'))?.parent();
+        }
+    }
+    for prefix in buckets.values() {
+        repository.add_remote_source(prefix).await?;
+    }
     let mut common: Option<std::path::PathBuf> = None;
     let mut directories: HashSet<&Path> = HashSet::new();
     for file in files {
-        directories.extend(file.path.parent());
+        directories.extend(file.path().and_then(Path::parent));
     }
     for directory in &directories {
         common = Some(match common {
@@ -186,7 +233,12 @@ async fn try_commit(
             "make one with `gribchunk init`, or ingest with --create",
         ));
     }
-    let mut writer = BatchWriter { options, taken: HashMap::new(), virtual_references: BTreeMap::new() };
+    let mut writer = BatchWriter {
+        options,
+        remote: repository.access().remote(),
+        taken: HashMap::new(),
+        virtual_references: BTreeMap::new(),
+    };
     let mut reports = Vec::with_capacity(batch.len());
     let mut records = Vec::new();
     for (file, scanned) in batch {
@@ -245,13 +297,17 @@ async fn bad_file(
     file: &SourceFile,
     error: &Error,
 ) -> Result<(FileReport, Option<(FileRecord, Option<i64>)>)> {
-    let url = source::url_of(&file.path)?;
-    let metadata = std::fs::metadata(&file.path).ok();
-    let fingerprint = metadata.as_ref().map(crate::read::Fingerprint::of);
+    let url = file.location.url()?;
+    let fingerprint = match (file.path(), &file.listed) {
+        (Some(path), _) => std::fs::metadata(path).ok().as_ref().map(Fingerprint::of),
+        (None, Some(info)) => Some(Fingerprint { size: info.size, mtime_ns: info.modified_ns }),
+        (None, None) => None,
+    };
     let record = FileRecord {
         url: url.clone(),
         size: fingerprint.map_or(0, |f| f.size),
         mtime_ns: fingerprint.map_or(0, |f| f.mtime_ns),
+        etag: file.listed.as_ref().and_then(|info| info.etag.clone()),
         placed: 0,
         materialised: 0,
         kept: 0,
@@ -273,6 +329,7 @@ fn now() -> String {
 /// What a batch writes, collected so that each array is touched once.
 struct BatchWriter<'a> {
     options: &'a IngestOptions,
+    remote: &'a Remote,
     /// Slots that files of this batch filled, with the field that is there.
     taken: HashMap<Slot, String>,
     virtual_references: BTreeMap<String, BTreeMap<Slot, VirtualChunkRef>>,
@@ -286,9 +343,10 @@ impl BatchWriter<'_> {
     ) -> Result<(FileReport, Option<(FileRecord, Option<i64>)>)> {
         let first_time = scanned.first_time();
         let known = transaction.file_record(&scanned.url, first_time).await?;
-        let known = known.filter(|k| k.size == scanned.fingerprint.size && k.mtime_ns == scanned.fingerprint.mtime_ns);
+        let known = known.filter(|k| k.is_of(scanned.fingerprint, scanned.etag()));
         let layout = transaction.layout().clone();
-        let Placement { mut placed, mut report } = place(&layout, scanned, self.options.materialise.as_ref())?;
+        let Placement { mut placed, mut report } =
+            place(&layout, scanned, self.options.materialise.as_ref(), self.remote).await?;
         if let Some(known) = &known {
             // Only what was refused then can be new: the cube may have a place for it now.
             let refused: HashSet<(u64, u32)> = known.refused.iter().map(|r| (r.offset, r.submessage)).collect();
@@ -323,6 +381,7 @@ impl BatchWriter<'_> {
             url: scanned.url.clone(),
             size: scanned.fingerprint.size,
             mtime_ns: scanned.fingerprint.mtime_ns,
+            etag: scanned.etag().map(String::from),
             placed: report.placed + earlier,
             materialised: report.materialised + known.as_ref().map_or(0, |k| k.materialised),
             kept: report.kept,
@@ -381,7 +440,7 @@ impl BatchWriter<'_> {
         let layout = transaction.layout().clone();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         for part in fields.chunks(threads * 4) {
-            let decoded = decode_and_encode(&layout, scanned, part)?;
+            let decoded = decode_and_encode(&layout, scanned, part, self.remote).await?;
             let uploads: Vec<(Slot, ChunkPayload)> = {
                 let transaction = &*transaction;
                 let stored = decoded.iter().filter_map(|Decoded { placed, encoded }| {
@@ -434,7 +493,7 @@ fn reference(scanned: &ScannedFile, placed: &PlacedField) -> Result<VirtualChunk
         location: VirtualChunkLocation::from_url(&location).map_err(Error::repository(location.clone()))?,
         offset: placed.field.offset,
         length: placed.field.length,
-        checksum: scanned.fingerprint.last_modified(),
+        checksum: scanned.checksum(),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use futures::StreamExt;
 use serde_json::json;
 
 use crate::cube::build::{LayoutOptions, SampleField, build};
@@ -13,23 +14,31 @@ use crate::grib::grid::Grid;
 use crate::grib::key::GridDigest;
 use crate::grib::sections;
 use crate::repository::{Conflict, Repository};
-use crate::source::{self, LocalFile, SourceFile};
+use crate::source::{self, Remote, SourceFile};
 
-use super::scan::{ScannedFile, scan_file};
+use super::scan::{ScannedField, ScannedFile, scan_files};
 
 /// How often a metadata change is done again when other writers were faster.
 const ATTEMPTS: usize = 20;
+/// Bytes of a message that hold its grid, lists of points excepted.
+const GRID_HEADER_BYTES: u64 = 4096;
 
 /// The fields of sample sources, with their grids.
 ///
 /// Unreadable files and fields are left out; they come back when they are ingested. Returns what was left out too.
 pub fn sample(sources: &[String]) -> Result<(Vec<SampleField>, Vec<String>)> {
     let files = source::expand(sources)?;
+    crate::store::block_on(async move { sample_files(files, &Remote::default()).await })?
+}
+
+/// [`sample`] for files that were found already, reached as the user says.
+pub async fn sample_files(files: Vec<SourceFile>, remote: &Remote) -> Result<(Vec<SampleField>, Vec<String>)> {
     let mut grids: HashMap<GridDigest, Arc<Grid>> = HashMap::new();
     let mut samples = Vec::new();
     let mut left_out = Vec::new();
-    for file in files {
-        let scanned = match scan_file(&file) {
+    let mut scans = scan_files(files, remote).await;
+    while let Some((_, scanned)) = scans.next().await {
+        let scanned = match scanned {
             Ok(scanned) => scanned,
             Err(error) => {
                 left_out.push(error.to_string());
@@ -41,7 +50,7 @@ pub fn sample(sources: &[String]) -> Result<(Vec<SampleField>, Vec<String>)> {
             let place = || format!("{} at byte {}", scanned.url, field.offset);
             let grid = match grids.get(&field.key.grid) {
                 Some(grid) => Arc::clone(grid),
-                None => match read_grid(&scanned, &file, field.offset, field.length, field.submessage) {
+                None => match read_grid(&scanned, field, remote).await {
                     Ok(grid) => {
                         let grid = Arc::new(grid);
                         grids.insert(field.key.grid, Arc::clone(&grid));
@@ -66,9 +75,19 @@ pub fn sample(sources: &[String]) -> Result<(Vec<SampleField>, Vec<String>)> {
     Ok((samples, left_out))
 }
 
-fn read_grid(scanned: &ScannedFile, file: &SourceFile, offset: u64, length: u64, submessage: u32) -> Result<Grid> {
-    let bytes = LocalFile::open(&file.path)?.read_exact(offset, length)?;
-    let Some(sections) = sections::fields(&bytes).nth(submessage as usize) else {
+/// The grid of a field; of a remote file no more than the header is read.
+async fn read_grid(scanned: &ScannedFile, field: &ScannedField, remote: &Remote) -> Result<Grid> {
+    let file = scanned.open(remote).await?;
+    if field.submessages == 1 {
+        let prefix = file.read_exact(field.offset, field.length.min(GRID_HEADER_BYTES)).await?;
+        if let Some(Ok(sections)) = sections::fields_of_prefix(&prefix, field.length).next()
+            && let Ok(grid) = Grid::from_sections(&sections)
+        {
+            return Ok(grid);
+        }
+    }
+    let bytes = file.read_exact(field.offset, field.length).await?;
+    let Some(sections) = sections::fields(&bytes).nth(field.submessage as usize) else {
         return Err(Error::Source { location: scanned.url.clone(), reason: "the field is not in its message".into() });
     };
     let sections = sections.map_err(Error::grib(scanned.url.as_str()))?;

@@ -18,7 +18,7 @@ use crate::grib::grid::Grid;
 use crate::read::{ChunkState, Snapshot};
 use crate::repository::{Conflict, Reference, Repository, nodes};
 use crate::selection::Selection;
-use crate::source::LocalFile;
+use crate::source::{MESSAGE_GAP, Remote};
 
 use super::place::PlacedField;
 use super::scan::ScannedFile;
@@ -30,18 +30,28 @@ pub(super) struct Decoded<'a> {
 }
 
 /// Decodes fields of one file and encodes them as the default inner chain does, on all cores.
-pub(super) fn decode_and_encode<'a>(
+pub(super) async fn decode_and_encode<'a>(
     layout: &Layout,
     scanned: &ScannedFile,
     fields: &'a [PlacedField],
+    remote: &Remote,
 ) -> Result<Vec<Decoded<'a>>> {
-    let file = LocalFile::open(&scanned.source.path)?;
-    let decode_one =
-        |placed: &'a PlacedField| Decoded { placed, encoded: encode_field(layout, scanned, &file, placed) };
+    let file = scanned.open(remote).await?;
+    let ranges: Vec<(u64, u64)> = fields.iter().map(|placed| (placed.field.offset, placed.field.length)).collect();
+    let messages = file.read_many(&ranges, MESSAGE_GAP).await;
+    let work: Vec<(&'a PlacedField, Result<Bytes>)> = fields.iter().zip(messages).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).max(1);
     let share = fields.len().div_ceil(threads).max(1);
+    let decode_one = |(placed, message): &(&'a PlacedField, Result<Bytes>)| Decoded {
+        placed,
+        encoded: match message {
+            Ok(message) => encode_field(layout, scanned, message, placed),
+            Err(error) => Err(Error::Source { location: scanned.url.clone(), reason: error.to_string() }),
+        },
+    };
+    let decode_one = &decode_one;
     let parts: Vec<Vec<Decoded<'a>>> = std::thread::scope(|scope| {
-        let running: Vec<_> = fields
+        let running: Vec<_> = work
             .chunks(share)
             .map(|part| scope.spawn(move || part.iter().map(decode_one).collect::<Vec<_>>()))
             .collect();
@@ -54,10 +64,9 @@ pub(super) fn decode_and_encode<'a>(
     Ok(decoded)
 }
 
-fn encode_field(layout: &Layout, scanned: &ScannedFile, file: &LocalFile, placed: &PlacedField) -> Result<Bytes> {
+fn encode_field(layout: &Layout, scanned: &ScannedFile, message: &[u8], placed: &PlacedField) -> Result<Bytes> {
     let place = format!("{} at byte {}", scanned.url, placed.field.offset);
-    let message = file.read_exact(placed.field.offset, placed.field.length)?;
-    let (sections, _) = crate::read::field_of_slot(layout, &placed.slot, &place, &message)?;
+    let (sections, _) = crate::read::field_of_slot(layout, &placed.slot, &place, message)?;
     let grid = Grid::from_sections(&sections).map_err(Error::grib(place.as_str()))?;
     let mut values = vec![f32::NAN; grid.points()];
     decode::decode_field(&sections, &grid, &mut values).map_err(|e| crate::read::decode_error(&place, e))?;

@@ -5,10 +5,11 @@ mod init;
 mod materialise;
 mod place;
 mod report;
+mod samples;
 mod scan;
 
-pub use commit::{IngestOptions, NewTimes, ingest};
-pub use init::{allocate, allocate_from, init, sample};
+pub use commit::{IngestOptions, NewTimes, ingest, ingest_files};
+pub use init::{allocate, allocate_from, init, sample, sample_files};
 pub use materialise::{MaterialiseOptions, MaterialiseReport, materialise};
 pub use report::{FileReport, IngestReport};
 pub use scan::{ScannedField, ScannedFile, scan_file};

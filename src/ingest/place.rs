@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use bytes::Bytes;
+
 use crate::cube::build::selects;
 use crate::cube::layout::Layout;
 use crate::cube::place::Slot;
@@ -9,7 +11,7 @@ use crate::error::Result;
 use crate::grib::decode::FieldSelector;
 use crate::repository::ledger::RefusedField;
 use crate::selection::Selection;
-use crate::source::LocalFile;
+use crate::source::{MESSAGE_GAP, Remote};
 
 use super::report::FileReport;
 use super::scan::{ScannedField, ScannedFile};
@@ -32,7 +34,12 @@ pub struct Placement {
 
 /// Places the fields of a file. Fields that cannot be told from another one of their message by the codec's selector, and
 /// those of finalised variables, are marked to be materialised.
-pub fn place(layout: &Layout, scanned: &ScannedFile, materialise: Option<&Selection>) -> Result<Placement> {
+pub async fn place(
+    layout: &Layout,
+    scanned: &ScannedFile,
+    materialise: Option<&Selection>,
+    remote: &Remote,
+) -> Result<Placement> {
     let mut report = FileReport {
         url: scanned.url.clone(),
         size: scanned.fingerprint.size,
@@ -64,7 +71,7 @@ pub fn place(layout: &Layout, scanned: &ScannedFile, materialise: Option<&Select
     let mut placed = Vec::with_capacity(by_slot.len());
     for (slot, mut fields) in by_slot {
         if fields.len() > 1 {
-            report.duplicates += remove_identical(scanned, &mut fields)?;
+            report.duplicates += remove_identical(scanned, &mut fields, remote).await?;
         }
         if let [first, second, ..] = fields.as_slice() {
             let reason = format!(
@@ -101,13 +108,15 @@ fn fields_the_codec_cannot_pick(fields: &[ScannedField]) -> HashSet<(u64, u32)> 
 }
 
 /// Keeps one of the fields whose messages are the same bytes. Returns how many went.
-fn remove_identical(scanned: &ScannedFile, fields: &mut Vec<ScannedField>) -> Result<u64> {
-    let file = LocalFile::open(&scanned.source.path)?;
-    let mut kept: Vec<(ScannedField, Vec<u8>)> = Vec::new();
+async fn remove_identical(scanned: &ScannedFile, fields: &mut Vec<ScannedField>, remote: &Remote) -> Result<u64> {
+    let file = scanned.open(remote).await?;
+    let parts: Vec<(u64, u64)> = fields.iter().map(|field| (field.offset, field.length)).collect();
+    let read = file.read_many(&parts, MESSAGE_GAP).await;
+    let mut kept: Vec<(ScannedField, Bytes)> = Vec::new();
     let before = fields.len();
-    for field in fields.drain(..) {
-        let bytes = file.read_exact(field.offset, field.length)?;
-        let same = |(other, other_bytes): &(ScannedField, Vec<u8>)| {
+    for (field, bytes) in fields.drain(..).zip(read) {
+        let bytes = bytes?;
+        let same = |(other, other_bytes): &(ScannedField, Bytes)| {
             other.key == field.key && other.submessage == field.submessage && *other_bytes == bytes
         };
         if !kept.iter().any(same) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
-use icechunk::format::manifest::{ChunkPayload, VirtualChunkRef};
+use icechunk::format::manifest::{Checksum, ChunkPayload, VirtualChunkRef};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -11,12 +11,14 @@ use crate::cube::place::{Slot, join};
 use crate::error::{Error, Result};
 use crate::grib::key::FieldKey;
 use crate::grib::sections;
-use crate::read::{Fingerprint, Snapshot, describe_slot, field_of_slot, parse_location};
+use crate::read::{Snapshot, describe_slot, field_of_slot, parse_location};
 
 /// Bytes of a message that hold everything before the data, in nearly all files.
 const HEADER_BYTES: u64 = 4096;
 /// The end of a message: `7777`.
 const END_BYTES: u64 = 4;
+/// Sources that are looked at at a time.
+const CONCURRENT_SOURCES: usize = 32;
 
 /// What is checked.
 #[derive(Debug, Clone, Default)]
@@ -130,7 +132,7 @@ pub async fn check(snapshot: &Snapshot, options: &CheckOptions) -> Result<CheckR
         }
     }
     if options.sources {
-        check_sources(snapshot, &sources, &mut report);
+        check_sources(snapshot, &sources, &mut report).await;
     }
     Ok(report)
 }
@@ -139,13 +141,15 @@ fn problem_of_array(array: &str, reason: String) -> Problem {
     Problem { array: array.to_string(), slot: None, index: Vec::new(), source: None, offset: None, reason }
 }
 
-/// Locations of sources with their fingerprints; what the references to them say of size (the largest end) and number.
-type Sources = BTreeMap<String, SourceUse>;
+/// Locations of sources with their fingerprints, and the checksums of the references to them; what these say of size (the
+/// largest end) and number.
+type Sources = BTreeMap<(String, String), SourceUse>;
 
 #[derive(Default)]
 struct SourceUse {
     slots: u64,
     end: u64,
+    checksum: Option<Checksum>,
 }
 
 /// Chunks that are checked at a time.
@@ -176,7 +180,8 @@ async fn check_array(
                 && let ChunkPayload::Virtual(reference) = &chunk.payload
                 && let Ok(location) = snapshot.resolved(reference)
             {
-                let source = sources.entry(location).or_default();
+                let source = sources.entry((location, format!("{:?}", reference.checksum))).or_default();
+                source.checksum.clone_from(&reference.checksum);
                 source.slots += 1;
                 source.end = source.end.max(reference.offset.saturating_add(reference.length));
             }
@@ -227,7 +232,7 @@ async fn check_array(
 async fn check_chunk(snapshot: &Snapshot, array: &str, index: &[u32], payload: &ChunkPayload) -> Result<()> {
     let info = snapshot.array(array).await?;
     match payload {
-        ChunkPayload::Virtual(reference) => check_message(snapshot, array, index, reference),
+        ChunkPayload::Virtual(reference) => check_message(snapshot, array, index, reference).await,
         _ if info.is_cube_array() => snapshot.read_chunk(array, index).await.map(|_| ()),
         // Coordinates have one chunk, so this reads what is checked.
         _ if info.shape == info.chunk_shape => snapshot.read_whole(array).await.map(|_| ()),
@@ -237,22 +242,21 @@ async fn check_chunk(snapshot: &Snapshot, array: &str, index: &[u32], payload: &
 
 /// The header of a virtual chunk's message: the source is allowed and unchanged, the message is whole, and its field is the
 /// one of the slot.
-fn check_message(snapshot: &Snapshot, array: &str, index: &[u32], reference: &VirtualChunkRef) -> Result<()> {
+async fn check_message(snapshot: &Snapshot, array: &str, index: &[u32], reference: &VirtualChunkRef) -> Result<()> {
     let location = snapshot.resolved(reference)?;
     let place = format!("{location} at byte {}", reference.offset);
     let broken = |reason: &str| Error::Source { location: place.clone(), reason: reason.to_string() };
-    let part = |skip: u64, length: u64| {
+    let part = async |skip: u64, length: u64| {
         let offset =
             reference.offset.checked_add(skip).ok_or_else(|| broken("the reference ends behind every file"))?;
         let part = VirtualChunkRef { offset, length, ..reference.clone() };
-        snapshot.fetch(&location, &part)
+        snapshot.fetch(&location, &part).await
     };
     let Some(end) = reference.length.checked_sub(END_BYTES) else {
         return Err(broken("the reference is shorter than a message"));
     };
-    let tail = part(end, END_BYTES)?;
-    let head = part(0, reference.length.min(HEADER_BYTES))?;
-    if !head.starts_with(b"GRIB") || tail != b"7777".as_slice() {
+    let (tail, head) = futures::try_join!(part(end, END_BYTES), part(0, reference.length.min(HEADER_BYTES)))?;
+    if !head.starts_with(b"GRIB") || tail != b"7777"[..] {
         return Err(broken("no whole GRIB message there: it does not begin with GRIB and end in 7777"));
     }
     let slot = Slot { array: array.to_string(), index: index.to_vec() };
@@ -269,17 +273,22 @@ fn check_message(snapshot: &Snapshot, array: &str, index: &[u32], reference: &Vi
         }
     }
     // Another field of the message, or a header that is longer than usual; the message says what it is instead.
-    let message = part(0, reference.length)?;
+    let message = part(0, reference.length).await?;
     field_of_slot(layout, &slot, &place, &message).map(|_| ())
 }
 
 /// Each source file once: its length, and what says that it is the one that was ingested.
-fn check_sources(snapshot: &Snapshot, sources: &Sources, report: &mut CheckReport) {
+async fn check_sources(snapshot: &Snapshot, sources: &Sources, report: &mut CheckReport) {
+    let mut checked = futures::stream::iter(sources)
+        .map(|((location, _), used)| async move {
+            (location, used, snapshot.check_source(location, used.checksum.as_ref(), used.end).await)
+        })
+        .buffered(CONCURRENT_SOURCES);
     let mut files = BTreeSet::new();
-    for (location, used) in sources {
-        let (url, fingerprint) = parse_location(location);
+    while let Some((location, used, result)) = checked.next().await {
+        let (url, _) = parse_location(location);
         files.insert(url.to_string());
-        if let Err(error) = check_source(snapshot, location, fingerprint, used.end) {
+        if let Err(error) = result {
             report.problems.push(Problem {
                 array: String::new(),
                 slot: None,
@@ -291,21 +300,6 @@ fn check_sources(snapshot: &Snapshot, sources: &Sources, report: &mut CheckRepor
         }
     }
     report.sources = files.len() as u64;
-}
-
-fn check_source(snapshot: &Snapshot, location: &str, then: Option<Fingerprint>, end: u64) -> Result<()> {
-    let path = snapshot.access().check(location)?;
-    let metadata = std::fs::metadata(&path).map_err(Error::io(&path))?;
-    let now = Fingerprint::of(&metadata);
-    let changed = |reason: String| Error::SourceChanged { location: location.to_string(), reason };
-    match then {
-        Some(then) if then.size != now.size => {
-            Err(changed(format!("{} bytes then, {} bytes now", then.size, now.size)))
-        }
-        Some(then) if then != now => Err(changed("its modification time differs".into())),
-        _ if end > now.size => Err(changed(format!("references end at byte {end}, the file at {}", now.size))),
-        _ => Ok(()),
-    }
 }
 
 /// Whether a chunk is in the sample: decided by its name alone, so that a second run looks at the same ones.

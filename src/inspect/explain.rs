@@ -13,7 +13,7 @@ use crate::grib::header::FieldHeader;
 use crate::grib::key::FieldKey;
 use crate::grib::packing::{Packing, PackingKeys};
 use crate::grib::sections::FieldSections;
-use crate::read::{ArrayInfo, Snapshot, describe_slot, field_of_slot, parse_location};
+use crate::read::{ArrayInfo, ChunkState, Snapshot, describe_slot, field_of_slot, parse_location};
 use crate::repository::ledger;
 use crate::selection::Selection;
 
@@ -164,7 +164,9 @@ pub async fn explain(snapshot: &Snapshot, array: &str, selection: &Selection) ->
             let why = if expected { "nothing has arrived yet" } else { "a run has no such field" };
             explanation.pass("reference", format!("none: {why}, reads give NaN"));
         }
-        Some(ChunkPayload::Virtual(reference)) => explain_virtual(snapshot, &info, &slot, &reference, &mut explanation),
+        Some(ChunkPayload::Virtual(reference)) => {
+            explain_virtual(snapshot, &info, &slot, &reference, &mut explanation).await;
+        }
         Some(_) => explain_stored(snapshot, &info, &slot, &mut explanation).await,
     }
     Ok(explanation)
@@ -248,7 +250,7 @@ async fn refused(snapshot: &Snapshot, slot: &Slot) -> Result<Vec<String>> {
     Ok(ours.collect())
 }
 
-fn explain_virtual(
+async fn explain_virtual(
     snapshot: &Snapshot,
     info: &ArrayInfo,
     slot: &Slot,
@@ -260,15 +262,15 @@ fn explain_virtual(
         Err(error) => return explanation.stop("location", error),
     };
     match snapshot.access().check(&location) {
-        Ok(path) => explanation.pass("allowed", path.display().to_string()),
+        Ok(place) => explanation.pass("allowed", place.to_string()),
         Err(error) => return explanation.stop("allowed", error),
     }
-    let message = match snapshot.fetch(&location, reference) {
+    let message = match snapshot.fetch(&location, reference).await {
         Ok(message) => message,
         Err(error) => return explanation.stop("unchanged", error),
     };
-    let verified =
-        parse_location(&location).1.is_some() || matches!(reference.checksum, Some(Checksum::LastModified(_)));
+    let payload = ChunkPayload::Virtual(reference.clone());
+    let verified = matches!(snapshot.state_of(&payload), Ok(ChunkState::Virtual { verified: true, .. }));
     let detail =
         if verified { "the source is the one that was ingested" } else { "unverified: the reference has no checksum" };
     explanation.pass("unchanged", detail);

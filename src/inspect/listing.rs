@@ -8,8 +8,12 @@ use crate::grib::grid::{Grid, GridKeys};
 use crate::grib::header::FieldHeader;
 use crate::grib::packing::{Packing, PackingKeys};
 use crate::grib::sections::FieldSections;
+use crate::grib::walk::RangedRead;
 use crate::grib::{packing, sections, walk};
-use crate::source::{self, LocalFile, SourceFile};
+use crate::source::{self, MESSAGE_GAP, PatternValues, Reader, Remote, SourceFile};
+
+/// Messages that are held at a time.
+const READ_AT_A_TIME: usize = 16;
 
 /// Statistics of a field's values, in the order of the message.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -73,15 +77,37 @@ pub struct FieldListing {
 ///
 /// # Errors
 /// When a source does not exist. What cannot be read is listed with its reason.
-pub fn list_fields(sources: &[String], values: bool, mut found: impl FnMut(FieldListing)) -> Result<()> {
-    for file in source::expand(sources)? {
-        list_file(&file, values, &mut found)?;
+pub fn list_fields(sources: &[String], values: bool, found: impl FnMut(FieldListing)) -> Result<()> {
+    let sources = sources.to_vec();
+    let listed = crate::store::block_on(async move {
+        let mut listed = Vec::new();
+        list_fields_of(&sources, &Remote::default(), values, &mut |field| listed.push(field)).await?;
+        Ok::<_, Error>(listed)
+    })??;
+    listed.into_iter().for_each(found);
+    Ok(())
+}
+
+/// [`list_fields`], with remote sources reached as the user says.
+pub async fn list_fields_of(
+    sources: &[String],
+    remote: &Remote,
+    values: bool,
+    found: &mut impl FnMut(FieldListing),
+) -> Result<()> {
+    for file in source::find(sources, remote, &PatternValues::default()).await?.files {
+        list_file(&file, remote, values, found).await?;
     }
     Ok(())
 }
 
-fn list_file(source: &SourceFile, values: bool, found: &mut impl FnMut(FieldListing)) -> Result<()> {
-    let name = source.path.display().to_string();
+async fn list_file(
+    source: &SourceFile,
+    remote: &Remote,
+    values: bool,
+    found: &mut impl FnMut(FieldListing),
+) -> Result<()> {
+    let name = source.location.to_string();
     let empty = |offset, length, error: Option<String>| FieldListing {
         file: name.clone(),
         message: 0,
@@ -97,34 +123,44 @@ fn list_file(source: &SourceFile, values: bool, found: &mut impl FnMut(FieldList
         decoder: None,
         error,
     };
-    let file = match LocalFile::open(&source.path) {
+    let file = match Reader::open(&source.location, source.listed.as_ref(), remote).await {
         Ok(file) => file,
         Err(error) => {
             found(empty(0, 0, Some(error.to_string())));
             return Ok(());
         }
     };
+    let unreadable = |e: std::io::Error| Error::Source { location: name.clone(), reason: e.to_string() };
+    let places: Vec<Place> = match file.local() {
+        Some(file) => places(file).map_err(unreadable)?,
+        None => {
+            let walkable = file.walkable(tokio::runtime::Handle::current()).await?;
+            let walk = tokio::task::spawn_blocking(move || places(&walkable));
+            walk.await.map_err(Error::repository("looking for messages"))?.map_err(unreadable)?
+        }
+    };
     let mut message_number = 0;
-    for item in walk::ranged_messages(&file) {
-        match item.map_err(Error::io(&source.path))? {
-            walk::Found::Broken(broken) => {
-                found(empty(broken.offset, broken.claimed_length, Some(broken.reason.to_string())));
+    for places in places.chunks(READ_AT_A_TIME) {
+        let messages: Vec<(u64, u64)> = places.iter().filter(|p| p.2.is_none()).map(|p| (p.0, p.1)).collect();
+        let mut read = file.read_many(&messages, MESSAGE_GAP).await.into_iter();
+        for (offset, length, broken) in places {
+            if broken.is_some() {
+                found(empty(*offset, *length, broken.clone()));
+                continue;
             }
-            walk::Found::Message(message) => {
-                message_number += 1;
-                let bytes = file.read_exact(message.offset, message.length)?;
-                let fields: Vec<_> = sections::fields(&bytes).collect();
-                let several = fields.len() > 1;
-                for (number, field) in (1..).zip(fields) {
-                    let mut listing = empty(message.offset, message.length, None);
-                    listing.message = message_number;
-                    listing.submessage = several.then_some(number);
-                    match field {
-                        Ok(sections) => describe(&sections, values, &mut listing),
-                        Err(error) => listing.error = Some(error.to_string()),
-                    }
-                    found(listing);
+            message_number += 1;
+            let Some(bytes) = read.next().transpose()? else { continue };
+            let fields: Vec<_> = sections::fields(&bytes).collect();
+            let several = fields.len() > 1;
+            for (number, field) in (1..).zip(fields) {
+                let mut listing = empty(*offset, *length, None);
+                listing.message = message_number;
+                listing.submessage = several.then_some(number);
+                match field {
+                    Ok(sections) => describe(&sections, values, &mut listing),
+                    Err(error) => listing.error = Some(error.to_string()),
                 }
+                found(listing);
             }
         }
     }
@@ -133,6 +169,20 @@ fn list_file(source: &SourceFile, values: bool, found: &mut impl FnMut(FieldList
         found(empty(0, 0, Some(reason.into())));
     }
     Ok(())
+}
+
+/// Offset and length of a message, or of what looks like one, and why it is none.
+type Place = (u64, u64, Option<String>);
+
+fn places<R: RangedRead>(file: &R) -> std::io::Result<Vec<Place>> {
+    walk::ranged_messages(file)
+        .map(|item| {
+            Ok(match item? {
+                walk::Found::Broken(broken) => (broken.offset, broken.claimed_length, Some(broken.reason.to_string())),
+                walk::Found::Message(message) => (message.offset, message.length, None),
+            })
+        })
+        .collect()
 }
 
 fn describe(sections: &FieldSections<'_>, values: bool, listing: &mut FieldListing) {

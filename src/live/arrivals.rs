@@ -4,7 +4,7 @@
 //! did not change for a while. The file system tells of changes at once; the directories are also listed now and then,
 //! for file systems that do not tell (network mounts) and for events that were lost.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::error::{Error, Result};
 use crate::index;
 use crate::read::Fingerprint;
-use crate::source::{GRIB_SUFFIXES, looks_like_grib};
+use crate::source::looks_like_grib;
 
 /// Directories below a landing directory that are looked into.
 const DEEPEST: usize = 32;
@@ -117,9 +117,9 @@ impl Arrivals {
         }
     }
 
-    /// The file is not used as it is now: it counts again when it changes.
-    pub fn files_waiting(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().filter(|(_, seen)| seen.state == State::Waiting).map(|(path, _)| path.as_path())
+    /// Files that are perhaps still written.
+    pub fn waiting(&self) -> usize {
+        self.files.values().filter(|seen| seen.state == State::Waiting).count()
     }
 
     fn notice(&mut self, happening: Happening) {
@@ -187,7 +187,7 @@ impl Arrivals {
                 }
             } else if !index::grib_of_sidecar(&path.to_string_lossy()).is_empty() {
                 continue;
-            } else if self.files.contains_key(&path) || has_grib_suffix(&path) || looks_like_grib(&path) {
+            } else if self.files.contains_key(&path) || looks_like_grib(&path) {
                 self.look_at(path, false);
             }
         }
@@ -201,11 +201,12 @@ impl Arrivals {
                 continue;
             }
             let settled = now.saturating_duration_since(seen.since) >= self.settle;
-            if !settled && !(seen.closed && ends_whole(path, seen.fingerprint.size)) {
+            let whole = settled || (seen.closed && ends_whole(path, seen.fingerprint.size));
+            if !whole {
                 continue;
             }
             seen.state = State::Done;
-            if has_grib_suffix(path) || looks_like_grib(path) {
+            if looks_like_grib(path) {
                 ready.push(Arrival { path: path.clone(), noticed: now });
             }
         }
@@ -241,31 +242,9 @@ fn is_unfinished(path: &Path) -> bool {
     name.starts_with('.') || name.ends_with('~') || UNFINISHED_SUFFIXES.contains(&suffix.as_str())
 }
 
-fn has_grib_suffix(path: &Path) -> bool {
-    let suffix = path.extension().map(|suffix| suffix.to_string_lossy().to_lowercase()).unwrap_or_default();
-    GRIB_SUFFIXES.contains(&suffix.as_str())
-}
-
 /// Whether the file ends where a message ends.
 fn ends_whole(path: &Path, size: u64) -> bool {
     let mut end = [0; 4];
     let Some(start) = size.checked_sub(4) else { return false };
     File::open(path).and_then(|file| file.read_exact_at(&mut end, start)).is_ok() && end == *b"7777"
-}
-
-/// What the files of a listing were when it was made, to see which are new or changed.
-#[derive(Debug, Default)]
-pub(super) struct Listed<V>(HashMap<String, V>);
-
-impl<V: PartialEq> Listed<V> {
-    /// Whether a file is new or another one than before.
-    pub fn is_new(&mut self, name: &str, version: V) -> bool {
-        match self.0.get(name) {
-            Some(known) if *known == version => false,
-            _ => {
-                self.0.insert(name.to_string(), version);
-                true
-            }
-        }
-    }
 }

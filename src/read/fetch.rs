@@ -1,5 +1,6 @@
 //! The bytes behind a virtual chunk reference, if they are the ones that were ingested.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -9,6 +10,11 @@ use icechunk::format::manifest::{Checksum, VirtualChunkRef};
 
 use crate::error::{Error, Result};
 use crate::repository::Access;
+use crate::repository::access::is_file;
+use crate::source::{Condition, Location, MESSAGE_GAP, RemoteUrl};
+
+/// A reference to more bytes than this is a mistake or an attack.
+const LONGEST_MESSAGE: u64 = 4 << 30;
 
 /// What a local file was when its references were made: kept in the URL's fragment, which Icechunk keeps and ignores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,33 +93,10 @@ impl<'a> LocalMessage<'a> {
         reference: &VirtualChunkRef,
         require_verified: bool,
     ) -> Result<LocalMessage<'a>> {
-        let path = access.check(location)?;
-        let unreadable = |e: std::io::Error| Error::Source { location: location.to_string(), reason: e.to_string() };
-        let file = File::open(&path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        if !metadata.is_file() {
-            return Err(Error::Source { location: location.into(), reason: "not a regular file".into() });
-        }
-        let now = Fingerprint::of(&metadata);
-        let changed = |reason: String| Error::SourceChanged { location: location.to_string(), reason };
-        match (parse_location(location).1, &reference.checksum) {
-            (Some(then), _) => then.compare(now).map_err(changed)?,
-            (None, Some(Checksum::LastModified(then))) => {
-                if now.mtime_ns.div_ceil(1_000_000_000) > u64::from(then.0) {
-                    return Err(changed("it was modified later".into()));
-                }
-            }
-            // Icechunk's ETags of local files never match: they verify nothing.
-            (None, _) if require_verified => return Err(Error::Unverified { location: location.into() }),
-            (None, _) => {}
-        }
+        let (file, now) = open_local(access, location, reference.checksum.as_ref(), require_verified)?;
         let end = reference.offset.checked_add(reference.length);
         if end.is_none_or(|end| end > now.size) {
-            return Err(changed(format!(
-                "the reference ends at byte {}, the file at {}",
-                reference.offset.saturating_add(reference.length),
-                now.size
-            )));
+            return Err(too_short(location, reference.offset.saturating_add(reference.length), now.size));
         }
         Ok(Self { file, location, offset: reference.offset, length: reference.length, fingerprint: now })
     }
@@ -145,10 +128,142 @@ impl<'a> LocalMessage<'a> {
     }
 }
 
-/// Fetches the bytes of a reference.
+/// Fetches the bytes of a reference. `location` is the reference's, with `vcc://` resolved.
 ///
 /// # Errors
-/// As [`LocalMessage::open`].
-pub fn fetch(access: &Access, location: &str, reference: &VirtualChunkRef, require_verified: bool) -> Result<Bytes> {
-    LocalMessage::open(access, location, reference, require_verified)?.read_all()
+/// When the place is not allowed, the source is gone, or it is not the one that was ingested; when the reference cannot be
+/// verified and `require_verified` is set.
+pub async fn fetch(
+    access: &Access,
+    location: &str,
+    reference: &VirtualChunkRef,
+    require_verified: bool,
+) -> Result<Bytes> {
+    if is_file(location) {
+        return super::snapshot::blocking(|| {
+            LocalMessage::open(access, location, reference, require_verified)?.read_all()
+        });
+    }
+    let mut fetched = fetch_remote(access, &[(location, reference)], require_verified).await;
+    fetched.pop().unwrap_or_else(|| Err(Error::Source { location: location.into(), reason: "no answer".into() }))
+}
+
+/// Ranges of one object, and which references they are of.
+type Wanted = (Vec<usize>, Vec<Range<u64>>);
+
+/// Fetches many references to remote objects at the same time; near ranges of one object share a request. The results are
+/// in the order of the references.
+pub async fn fetch_remote(
+    access: &Access,
+    references: &[(&str, &VirtualChunkRef)],
+    require_verified: bool,
+) -> Vec<Result<Bytes>> {
+    let mut results: Vec<Option<Result<Bytes>>> = references.iter().map(|_| None).collect();
+    let mut objects: HashMap<(RemoteUrl, Condition), Wanted> = HashMap::new();
+    for ((index, (location, reference)), result) in references.iter().enumerate().zip(&mut results) {
+        match plan(access, location, reference, require_verified) {
+            Ok((object, range)) => {
+                let (indices, ranges) = objects.entry(object).or_default();
+                indices.push(index);
+                ranges.push(range);
+            }
+            Err(error) => *result = Some(Err(error)),
+        }
+    }
+    // The remote storage bounds how many requests are under way.
+    let reads = objects.into_iter().map(|((url, condition), (indices, ranges))| async move {
+        let read = access.remote().read_many(&url, &ranges, &condition, MESSAGE_GAP).await;
+        indices.into_iter().zip(read).collect::<Vec<_>>()
+    });
+    for (index, read) in futures::future::join_all(reads).await.into_iter().flatten() {
+        if let Some(result) = results.get_mut(index) {
+            *result = Some(read);
+        }
+    }
+    let lost = |location: &str| Err(Error::Source { location: location.into(), reason: "no answer".into() });
+    results
+        .into_iter()
+        .zip(references)
+        .map(|(result, (location, _))| result.unwrap_or_else(|| lost(location)))
+        .collect()
+}
+
+fn plan(
+    access: &Access,
+    location: &str,
+    reference: &VirtualChunkRef,
+    require_verified: bool,
+) -> Result<((RemoteUrl, Condition), Range<u64>)> {
+    let Location::Remote(url) = access.check(location)? else {
+        return Err(Error::Source { location: location.into(), reason: "not a remote object".into() });
+    };
+    let condition = condition(reference.checksum.as_ref());
+    if require_verified && condition == Condition::None {
+        return Err(Error::Unverified { location: location.into() });
+    }
+    let end = reference.offset.checked_add(reference.length).filter(|_| reference.length <= LONGEST_MESSAGE);
+    let end = end.ok_or_else(|| Error::Source {
+        location: location.into(),
+        reason: format!("{} bytes at {} are no message", reference.length, reference.offset),
+    })?;
+    Ok(((url, condition), reference.offset..end))
+}
+
+/// Looks at the source of references without reading it: it is allowed, there, the version that was ingested, and not
+/// shorter than `end`.
+pub async fn check_source(access: &Access, location: &str, checksum: Option<&Checksum>, end: u64) -> Result<()> {
+    let size = if is_file(location) {
+        super::snapshot::blocking(|| open_local(access, location, checksum, false).map(|(_, now)| now.size))?
+    } else {
+        let Location::Remote(url) = access.check(location)? else {
+            return Err(Error::Source { location: location.into(), reason: "not a remote object".into() });
+        };
+        access.remote().head_of(&url, &condition(checksum)).await?.size
+    };
+    if end > size { Err(too_short(location, end, size)) } else { Ok(()) }
+}
+
+fn condition(checksum: Option<&Checksum>) -> Condition {
+    match checksum {
+        Some(Checksum::ETag(etag)) => Condition::ETag(etag.0.clone()),
+        Some(Checksum::LastModified(seconds)) => Condition::NotModifiedSince(seconds.0.into()),
+        None => Condition::None,
+    }
+}
+
+fn too_short(location: &str, end: u64, size: u64) -> Error {
+    let reason = format!("the reference ends at byte {end}, the file at {size}");
+    Error::SourceChanged { location: location.to_string(), reason }
+}
+
+/// Opens a local file that may be read and is the one that was ingested.
+fn open_local(
+    access: &Access,
+    location: &str,
+    checksum: Option<&Checksum>,
+    require_verified: bool,
+) -> Result<(File, Fingerprint)> {
+    let Location::Local(path) = access.check(location)? else {
+        return Err(Error::Source { location: location.into(), reason: "not a local file".into() });
+    };
+    let unreadable = |e: std::io::Error| Error::Source { location: location.to_string(), reason: e.to_string() };
+    let file = File::open(&path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(Error::Source { location: location.into(), reason: "not a regular file".into() });
+    }
+    let now = Fingerprint::of(&metadata);
+    let changed = |reason: String| Error::SourceChanged { location: location.to_string(), reason };
+    match (parse_location(location).1, checksum) {
+        (Some(then), _) => then.compare(now).map_err(changed)?,
+        (None, Some(Checksum::LastModified(then))) => {
+            if now.mtime_ns.div_ceil(1_000_000_000) > u64::from(then.0) {
+                return Err(changed("it was modified later".into()));
+            }
+        }
+        // Icechunk's ETags of local files never match: they verify nothing.
+        (None, _) if require_verified => return Err(Error::Unverified { location: location.into() }),
+        (None, _) => {}
+    }
+    Ok((file, now))
 }

@@ -13,8 +13,10 @@ use crate::cube::ranges::tuples;
 use crate::error::{Error, Result};
 use crate::grib::decode::{self, DecodeError};
 use crate::grib::sections;
+use crate::repository::access::is_file;
 
 use super::array::ArrayInfo;
+use super::fetch;
 use super::parts::{self, Known};
 use super::snapshot::{CacheKey, Shared, Snapshot, blocking, decode_error, field_among, lock};
 
@@ -31,11 +33,25 @@ enum Source {
     Missing,
     /// Held here, so that it cannot leave the cache before it is used.
     Cached(Arc<[f32]>),
+    /// In a local file, opened by the thread that decodes it.
     Virtual {
         location: String,
         reference: VirtualChunkRef,
     },
+    /// Fetched from a remote object.
+    Fetched(Fetched),
     Stored(Bytes),
+}
+
+/// A message of a remote object, or the part of one that a block needs.
+struct Fetched {
+    /// Where it is, for errors.
+    place: String,
+    /// Of the message.
+    length: u64,
+    /// First byte of the part in the message, and what told that it is enough.
+    part: Option<(u64, Arc<Known>)>,
+    bytes: Bytes,
 }
 
 impl Snapshot {
@@ -80,11 +96,12 @@ impl Snapshot {
             return Ok(());
         }
         for (batch, part) in indices.chunks(BATCH).zip(out.chunks_mut(BATCH * block.elements)) {
-            let sources: Vec<Source> = futures::stream::iter(batch.iter())
+            let mut sources: Vec<Source> = futures::stream::iter(batch.iter())
                 .map(|index| self.source(info, index))
                 .buffered(CONCURRENT_FETCHES)
                 .try_collect()
                 .await?;
+            self.fetch_remote(info, batch, block, &mut sources).await?;
             blocking(|| self.shared.assemble(self, info, batch, &sources, block, part))?;
         }
         Ok(())
@@ -103,7 +120,8 @@ impl Snapshot {
         }
         let whole: Vec<Range<u64>> = info.shape.iter().skip(slots).map(|&n| 0..n).collect();
         let block = Block::new(&info, slots, &whole);
-        let source = self.source(&info, &index).await?;
+        let mut source = self.source(&info, &index).await?;
+        self.fetch_remote(&info, std::slice::from_ref(&index), &block, std::slice::from_mut(&mut source)).await?;
         if matches!(source, Source::Missing) {
             return Ok(None);
         }
@@ -184,6 +202,51 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// Replaces references to remote objects by what a block needs of their messages, all fetched at the same time.
+    async fn fetch_remote(
+        &self,
+        info: &ArrayInfo,
+        indices: &[Vec<u32>],
+        block: &Block,
+        sources: &mut [Source],
+    ) -> Result<()> {
+        let mut wanted: Vec<(String, VirtualChunkRef)> = Vec::new();
+        let mut waiting = Vec::new();
+        for (source, index) in sources.iter_mut().zip(indices) {
+            let Source::Virtual { location, reference } = source else { continue };
+            if is_file(location) {
+                continue;
+            }
+            let place = format!("{location} at byte {}", reference.offset);
+            let mut fetched = Fetched { place, length: reference.length, part: None, bytes: Bytes::new() };
+            let mut part = reference.clone();
+            let target = Target { snapshot: self, info, index };
+            if let Some(known) = self.shared.known.get(&target.key()).filter(|_| !block.is_whole()) {
+                let mut range = known.bytes_for(block).map_err(|error| decode_error(&fetched.place, error))?;
+                if range.is_empty() {
+                    // A constant field: no more is read than tells whether the object is still the same.
+                    range = reference.length.saturating_sub(1)..reference.length;
+                }
+                part.offset = part.offset.saturating_add(range.start);
+                part.length = range.end - range.start;
+                fetched.part = Some((range.start, known));
+            }
+            wanted.push((std::mem::take(location), part));
+            waiting.push((source, fetched));
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let wanted: Vec<(&str, &VirtualChunkRef)> = wanted.iter().map(|(l, r)| (l.as_str(), r)).collect();
+        let answers = fetch::fetch_remote(&self.shared.access, &wanted, self.shared.require_verified).await;
+        for ((source, fetched), bytes) in waiting.into_iter().zip(answers) {
+            *source = Source::Fetched(Fetched { bytes: bytes?, ..fetched });
+        }
+        Ok(())
+    }
+}
+
 /// The part of every chunk that a region takes.
 #[derive(Clone)]
 pub(super) struct Block {
@@ -212,7 +275,9 @@ impl Block {
     /// The block's elements in the chunk, in array order, as runs within one row; where rows follow each other without a
     /// gap and may be `joined`, as longer runs.
     pub fn runs(&self, joined: bool) -> Vec<Range<usize>> {
-        let Some((columns, outer)) = self.spatial.split_last() else { return Vec::from([0..self.elements]) };
+        let Some((columns, outer)) = self.spatial.split_last() else {
+            return std::iter::once(0..self.elements).collect();
+        };
         let mut runs: Vec<Range<usize>> = Vec::new();
         for row in slot_indices(outer) {
             let start = row.iter().zip(&self.shape).fold(0, |n, (&i, &length)| n * length as usize + i as usize);
@@ -350,6 +415,19 @@ impl Shared {
                 };
                 self.decode_block(&target, &message, &block, scratch, out)?;
             }
+            Source::Fetched(Fetched { place, part: Some((start, known)), bytes, .. }) => {
+                known.decode(*start, bytes, &block, out).map_err(|error| decode_error(place, error))?;
+            }
+            Source::Fetched(Fetched { place, length, bytes, .. }) => {
+                let read = |range: Range<u64>| {
+                    let outside = || Error::Source { location: place.clone(), reason: "bytes behind its end".into() };
+                    let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
+                    let inside = start.ok().zip(end.ok()).filter(|(s, e)| s <= e && *e <= bytes.len());
+                    inside.map(|(start, end)| bytes.slice(start..end)).ok_or_else(outside)
+                };
+                let message = Message { place: place.clone(), length: *length, read: &read };
+                self.decode_block(&target, &message, &block, scratch, out)?;
+            }
             Source::Stored(_) => {
                 let mut values = vec![f32::NAN; block.chunk_elements];
                 self.decode_chunk(&target, source, &mut values)?;
@@ -368,6 +446,9 @@ impl Shared {
             Source::Virtual { location, reference } => {
                 let message = self.open_message(location, reference)?.read_all()?;
                 self.decode_message(target, &format!("{location} at byte {}", reference.offset), &message, out)?;
+            }
+            Source::Fetched(Fetched { place, bytes, .. }) => {
+                self.decode_message(target, place, bytes, out)?;
             }
             Source::Stored(bytes) if bytes.starts_with(b"GRIB") => {
                 let place = format!("the stored message of /{} {:?}", target.info.name, target.index);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use icechunk::format::manifest::{ChunkPayload, VirtualChunkRef};
+use icechunk::format::manifest::{Checksum, ChunkPayload, VirtualChunkRef};
 use icechunk::format::{ByteRange, ChunkIndices};
 use icechunk::session::Session;
 
@@ -15,6 +15,7 @@ use crate::grib::decode;
 use crate::grib::grid::Grid;
 use crate::grib::key::{FieldKey, GridDigest};
 use crate::grib::sections::FieldSections;
+use crate::repository::access::is_file;
 use crate::repository::{Access, OpenOptions, nodes};
 
 use super::array::{ArrayInfo, Storage};
@@ -126,8 +127,13 @@ impl Snapshot {
     }
 
     /// The bytes of a reference, behind all checks of its source.
-    pub(crate) fn fetch(&self, location: &str, reference: &VirtualChunkRef) -> Result<Bytes> {
-        self.shared.fetch(location, reference)
+    pub(crate) async fn fetch(&self, location: &str, reference: &VirtualChunkRef) -> Result<Bytes> {
+        fetch::fetch(&self.shared.access, location, reference, self.shared.require_verified).await
+    }
+
+    /// Whether the source of references is the one that was ingested, and reaches to `end`.
+    pub(crate) async fn check_source(&self, location: &str, checksum: Option<&Checksum>, end: u64) -> Result<()> {
+        fetch::check_source(&self.shared.access, location, checksum, end).await
     }
 
     /// The array at a path (`t2m`, `/mean/t2m`).
@@ -177,10 +183,17 @@ impl Snapshot {
     pub(crate) fn state_of(&self, payload: &ChunkPayload) -> Result<ChunkState> {
         Ok(match payload {
             ChunkPayload::Virtual(reference) => {
-                let location = self.resolved(reference)?;
-                let (url, fingerprint) = fetch::parse_location(&location);
+                // What no container resolves is virtual all the same: reading it is what fails.
+                let location = self.resolved(reference).unwrap_or_else(|_| reference.location.url().to_string());
+                let (url, fingerprint) =
+                    if is_file(&location) { fetch::parse_location(&location) } else { (location.as_str(), None) };
                 let verified = fingerprint.is_some()
-                    || matches!(reference.checksum, Some(icechunk::format::manifest::Checksum::LastModified(_)));
+                    || match &reference.checksum {
+                        Some(Checksum::LastModified(_)) => true,
+                        // Icechunk's ETags of local files never match.
+                        Some(Checksum::ETag(_)) => !is_file(&location),
+                        None => false,
+                    };
                 let (offset, length) = (reference.offset, reference.length);
                 ChunkState::Virtual { location: url.to_string(), offset, length, verified }
             }
@@ -195,7 +208,7 @@ impl Snapshot {
             None => Ok(None),
             Some(ChunkPayload::Virtual(reference)) => {
                 let location = self.resolved(&reference)?;
-                let bytes = blocking(|| self.shared.fetch(&location, &reference))?;
+                let bytes = self.fetch(&location, &reference).await?;
                 if let Some(slot) = self.slot(&info, index) {
                     self.shared.field_of_slot(&slot, &location, &bytes)?;
                 }
@@ -262,10 +275,6 @@ impl Snapshot {
 }
 
 impl Shared {
-    pub fn fetch(&self, location: &str, reference: &VirtualChunkRef) -> Result<Bytes> {
-        fetch::fetch(&self.access, location, reference, self.require_verified)
-    }
-
     /// The message of a reference to a local file, opened and checked.
     pub fn open_message<'a>(&self, location: &'a str, reference: &VirtualChunkRef) -> Result<LocalMessage<'a>> {
         LocalMessage::open(&self.access, location, reference, self.require_verified)

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cube::metadata::{Node, array_metadata};
 use crate::error::{Error, Result};
+use crate::read::Fingerprint;
 
 use super::nodes;
 
@@ -54,8 +55,11 @@ pub struct FileRecord {
     pub url: String,
     /// Bytes.
     pub size: u64,
-    /// Modification time in nanoseconds since 1970, of a local file.
+    /// Modification time in nanoseconds since 1970.
     pub mtime_ns: u64,
+    /// The ETag of a remote file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
     /// Fields that have their slots.
     pub placed: u64,
     /// Of these, how many were decoded and stored at ingest.
@@ -96,7 +100,18 @@ impl FileRecord {
 
     /// Whether this record speaks of the same bytes: a file that changed is another one.
     pub fn same_file(&self, other: &FileRecord) -> bool {
-        self.url == other.url && self.size == other.size && self.mtime_ns == other.mtime_ns
+        let fingerprint = Fingerprint { size: other.size, mtime_ns: other.mtime_ns };
+        self.url == other.url && self.is_of(fingerprint, other.etag.as_deref())
+    }
+
+    /// Whether this record speaks of a file that is this now. Equal ETags are equal bytes, whenever they were uploaded.
+    pub fn is_of(&self, now: Fingerprint, etag: Option<&str>) -> bool {
+        self.size == now.size
+            && match (&self.etag, etag) {
+                (Some(then), Some(now)) => then == now,
+                (None, None) => self.mtime_ns == now.mtime_ns,
+                _ => false,
+            }
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::RwLock;
 
 use crate::error::{Error, Result};
 use crate::read::Snapshot;
+use crate::source::{Remote, RemoteOptions, RemoteUrl};
 
 pub mod access;
 mod configuration;
@@ -38,6 +39,8 @@ pub struct OpenOptions {
     pub require_verified: bool,
     /// Bytes of decoded fields that a snapshot keeps; `None`: 256 MiB.
     pub cache_bytes: Option<usize>,
+    /// How remote sources are reached.
+    pub remote: RemoteOptions,
 }
 
 impl OpenOptions {
@@ -56,6 +59,12 @@ impl OpenOptions {
     /// Sets [`cache_bytes`](Self::cache_bytes).
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets [`remote`](Self::remote).
+    pub fn remote(mut self, remote: RemoteOptions) -> Self {
+        self.remote = remote;
         self
     }
 }
@@ -116,7 +125,7 @@ impl Repository {
             .await
             .map_err(Error::repository(format!("creating the repository {location}")))?;
         inner.save_config().await.map_err(Error::repository("saving the configuration"))?;
-        let access = Arc::new(Access::load(path.as_deref(), &options.allow)?);
+        let access = Arc::new(Access::load(path.as_deref(), &options.allow, Remote::new(&options.remote)?)?);
         Ok(Self { inner: Arc::new(RwLock::new(Arc::new(inner))), location, access, options })
     }
 
@@ -142,7 +151,7 @@ impl Repository {
         }
         let storage =
             local_storage::local_storage(&path).await.map_err(Error::repository(path.display().to_string()))?;
-        let access = Arc::new(Access::load(Some(&path), &options.allow)?);
+        let access = Arc::new(Access::load(Some(&path), &options.allow, Remote::new(&options.remote)?)?);
         let configuration = icechunk::Repository::fetch_config(Arc::clone(&storage))
             .await
             .map_err(Error::repository(format!("reading the configuration of {name}")))?;
@@ -210,9 +219,34 @@ impl Repository {
         }
         let mut authorised: std::collections::HashMap<String, Option<Credentials>> = config
             .virtual_chunk_containers()
+            .filter(|c| c.url_prefix().starts_with("file://"))
             .map(|c| (c.url_prefix().to_string(), Some(Credentials::LocalFileSystemAccess)))
             .collect();
         authorised.insert(prefix, Some(Credentials::LocalFileSystemAccess));
+        let reopened = inner
+            .reopen(Some(config), Some(authorised))
+            .await
+            .map_err(Error::repository("adding a virtual chunk container"))?;
+        reopened.save_config().await.map_err(Error::repository("saving a virtual chunk container"))?;
+        *inner = Arc::new(reopened);
+        Ok(())
+    }
+
+    /// Makes a remote prefix a source of this repository, as [`Repository::add_source`] does with a directory. The virtual
+    /// chunk container is that of the whole bucket or host; what may be read is the prefix.
+    pub async fn add_remote_source(&self, prefix: &RemoteUrl) -> Result<()> {
+        self.access.remember_url(prefix).await?;
+        let how = self.access.remote().reached(prefix).await?;
+        let mut inner = self.inner.write().await;
+        let mut config = inner.config().clone();
+        if !configuration::add_remote_container(&mut config, prefix, &how)? {
+            return Ok(());
+        }
+        let authorised = config
+            .virtual_chunk_containers()
+            .filter(|c| c.url_prefix().starts_with("file://"))
+            .map(|c| (c.url_prefix().to_string(), Some(Credentials::LocalFileSystemAccess)))
+            .collect();
         let reopened = inner
             .reopen(Some(config), Some(authorised))
             .await

@@ -82,7 +82,7 @@ struct TransactionReader {
 #[async_trait]
 impl ResolveVirtual for TransactionReader {
     async fn fetch(&self, _array: &str, _indices: &[u32], reference: &VirtualChunkRef) -> Result<Bytes> {
-        fetch(&self.access, reference.location.url(), reference, false)
+        fetch(&self.access, reference.location.url(), reference, false).await
     }
 }
 

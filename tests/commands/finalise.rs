@@ -83,7 +83,7 @@ async fn a_transaction_from_before_cannot_bring_a_virtual_chunk() {
     let repository = repository().await;
     let file = gribchunk::source::expand(&files()).unwrap().remove(0);
     let scanned = gribchunk::ingest::scan_file(&file).unwrap();
-    repository.add_source(file.path.parent().unwrap()).await.unwrap();
+    repository.add_source(file.path().unwrap().parent().unwrap()).await.unwrap();
     let field = scanned.fields.iter().find(|f| f.key.short_name() == "2t").unwrap();
     let mut before = repository.transaction("main").await.unwrap();
     let slot = before.layout().place(&field.key).unwrap().remove(0);

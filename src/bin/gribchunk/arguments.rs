@@ -1,6 +1,7 @@
 //! The command line. Other tools call it: names and meanings stay.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -11,12 +12,18 @@ pub struct Arguments {
     /// One JSON object on standard output, or one a line for lists; ecCodes key names.
     #[arg(long, global = true)]
     pub json: bool,
-    /// A directory or file that virtual chunks may be read from, beside those you ingested from yourself.
+    /// A directory, file or URL that virtual chunks may be read from, beside those you ingested from yourself.
     #[arg(long, global = true, value_name = "PREFIX")]
     pub allow: Vec<String>,
     /// Refuse virtual chunks whose source cannot be checked to be the one that was ingested.
     #[arg(long, global = true)]
     pub require_verified: bool,
+    /// Read this bucket, or what is below this prefix of it, without credentials: s3://ecmwf-forecasts
+    #[arg(long, global = true, value_name = "PREFIX")]
+    pub anonymous: Vec<String>,
+    /// How remote sources are reached: endpoint=http://localhost:9000, region=eu-central-1, stall_timeout=30, ...
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub storage_option: Vec<String>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -146,6 +153,31 @@ pub enum Command {
         #[arg(required = true, value_name = "ARRAY")]
         arrays: Vec<String>,
     },
+    /// Ingests what arrives in directories, prefixes or on standard input, for ever or until a run is complete.
+    Watch(Watch),
+    /// Each new snapshot as it is committed, with what changed in coordinates; one JSON object a line with --json.
+    Follow {
+        repository: PathBuf,
+        /// Begin after this snapshot: tag, snapshot id or date-time; the current one by default.
+        #[arg(long, value_name = "REF")]
+        since: Option<String>,
+        /// End when nothing was committed for so long: 30s, 10m, 2h
+        #[arg(long, value_parser = duration)]
+        timeout: Option<Duration>,
+        /// End after so many snapshots.
+        #[arg(long)]
+        count: Option<u64>,
+    },
+    /// Waits until every expected slot of a selection has arrived; prints the first snapshot in which they have.
+    Wait {
+        repository: PathBuf,
+        /// As in variable=t2m/u10,time=latest,step=0:48
+        #[arg(long, value_name = "SELECTION")]
+        select: String,
+        /// Give up after 30s, 10m, 2h; exit code 1 then.
+        #[arg(long, value_parser = duration)]
+        timeout: Option<Duration>,
+    },
     /// Points the branch main to an earlier snapshot again.
     Reset {
         repository: PathBuf,
@@ -161,7 +193,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Init {
     pub repository: PathBuf,
-    /// Samples: GRIB files, directories, globs; index sidecars are used where they are.
+    /// Samples: GRIB files, directories, globs, URLs (s3://bucket/prefix/); index sidecars are used where they are.
     pub sources: Vec<String>,
     /// Reference times of the cube, instead of those of the samples: 2026112100,2026112106
     #[arg(long)]
@@ -193,8 +225,19 @@ pub struct Init {
 #[derive(Debug, Args)]
 pub struct Ingest {
     pub repository: PathBuf,
+    /// Files, directories, globs, URLs, prefixes that end in /, - for a list on standard input, or patterns such as
+    /// s3://bucket/{time:%Y%m%d}/{time:%H}z/{time:%Y%m%d%H}0000-{step}h-enfo-ef.grib2 (also {step:03d}, {member:02d})
     #[arg(required = true)]
     pub sources: Vec<String>,
+    /// What {time} in a pattern stands for: 2026112106, several separated by commas; the cube's last by default.
+    #[arg(long)]
+    pub times: Option<String>,
+    /// Only say what is there, what of a pattern is not, and what would be read.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take remote files too whose server gives neither ETag nor Last-Modified: a change would not be noticed.
+    #[arg(long)]
+    pub unverified: bool,
     /// Make the repository from the same files if it is not there.
     #[arg(long)]
     pub create: bool,
@@ -212,6 +255,69 @@ pub struct Ingest {
     pub new_times: NewTimes,
 }
 
+#[derive(Debug, Args)]
+pub struct Watch {
+    pub repository: PathBuf,
+    /// Directories, remote prefixes that end in /, globs, patterns as for ingest, or - for standard input: a path, URL or
+    /// storage notification (S3, Event Grid) a line
+    #[arg(required = true)]
+    pub landings: Vec<String>,
+    /// A file that was neither closed nor renamed into place is whole when it did not change for so long.
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    pub settle: Duration,
+    /// About how long a commit of many files may take. A single file is committed at once.
+    #[arg(long, default_value = "500ms", value_parser = duration)]
+    pub max_delay: Duration,
+    /// How often prefixes, globs and patterns are listed.
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub interval: Duration,
+    /// End when every expected slot is there: of --select, or of the last reference time.
+    #[arg(long, value_enum)]
+    pub until: Option<Until>,
+    /// What --until complete waits for.
+    #[arg(long, value_name = "SELECTION", requires = "until")]
+    pub select: Option<String>,
+    /// End after this time: 6h
+    #[arg(long, value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// End when what is there was ingested.
+    #[arg(long)]
+    pub once: bool,
+    /// Decode and store these fields at once; the others become virtual.
+    #[arg(long, value_name = "SELECTION")]
+    pub materialise: Option<String>,
+    /// What happens when a slot is filled already.
+    #[arg(long, value_enum, default_value_t = OnConflict::Replace)]
+    pub on_conflict: OnConflict,
+    /// What happens to fields of a reference time that the cube does not have.
+    #[arg(long, value_enum, default_value_t = NewTimes::Allocate)]
+    pub new_times: NewTimes,
+    /// Take remote files too whose server gives neither ETag nor Last-Modified: a change would not be noticed.
+    #[arg(long)]
+    pub unverified: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Until {
+    /// Every expected slot has arrived.
+    Complete,
+}
+
+/// `500ms`, `2s`, `10m`, `2h`, `7d`
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..).unwrap_or_default() {
+        "ms" => 1e-3,
+        "s" | "" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        unit => return Err(format!("{unit:?} is no unit: write 500ms, 2s, 10m, 2h or 7d")),
+    };
+    let number: f64 = digits.parse().map_err(|_| "write 500ms, 2s, 10m, 2h or 7d".to_string())?;
+    Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
+}
+
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub enum NewTimes {
     Allocate,
@@ -223,6 +329,25 @@ pub enum OnConflict {
     Replace,
     Keep,
     Fail,
+}
+
+impl From<OnConflict> for gribchunk::Conflict {
+    fn from(policy: OnConflict) -> Self {
+        match policy {
+            OnConflict::Replace => Self::Replace,
+            OnConflict::Keep => Self::Keep,
+            OnConflict::Fail => Self::Fail,
+        }
+    }
+}
+
+impl From<NewTimes> for gribchunk::NewTimes {
+    fn from(policy: NewTimes) -> Self {
+        match policy {
+            NewTimes::Allocate => Self::Allocate,
+            NewTimes::Refuse => Self::Refuse,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

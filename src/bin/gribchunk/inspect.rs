@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use gribchunk::inspect::{self, ArraySummary, CoverageCounts, FieldListing, RepositorySummary};
+use gribchunk::source::Remote;
 use gribchunk::{OpenOptions, Reference, Repository, Result, Selection, Snapshot};
 use serde_json::json;
 
@@ -10,11 +11,11 @@ use crate::output::{Outcome, bytes, json_line};
 use crate::pictures;
 use crate::write::selection;
 
-pub fn scan(sources: &[String], values: bool, json: bool) -> Result<Outcome> {
+pub async fn scan(sources: &[String], remote: &Remote, values: bool, json: bool) -> Result<Outcome> {
     let (mut good, mut bad) = (0u64, 0u64);
     let mut failed = None;
     let mut file = String::new();
-    inspect::list_fields(sources, values, |field| {
+    let mut print = |field: FieldListing| {
         if field.error.is_some() {
             bad += 1;
         } else {
@@ -22,7 +23,8 @@ pub fn scan(sources: &[String], values: bool, json: bool) -> Result<Outcome> {
         }
         let printed = if json { json_line(&field) } else { print_field(&field, &mut file) };
         failed = failed.take().or(printed.err());
-    })?;
+    };
+    inspect::list_fields_of(sources, remote, values, &mut print).await?;
     if let Some(error) = failed {
         return Err(error);
     }

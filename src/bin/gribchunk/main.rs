@@ -6,6 +6,7 @@ mod examine;
 mod get;
 mod history;
 mod inspect;
+mod live;
 mod output;
 mod pictures;
 mod write;
@@ -35,11 +36,17 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> gribchunk::Result<Outcome> {
-    let Arguments { json, allow, require_verified, command } = arguments;
-    let options = gribchunk::OpenOptions { allow, require_verified, ..Default::default() };
+    let Arguments { json, allow, require_verified, anonymous, storage_option, command } = arguments;
+    let parse = |option: &String| gribchunk::source::RemoteOptions::parse_storage_option(option);
+    let storage_options = storage_option.iter().map(parse).collect::<gribchunk::Result<_>>()?;
+    let remote = gribchunk::source::RemoteOptions { anonymous, storage_options };
+    let options = gribchunk::OpenOptions { allow, require_verified, remote, ..Default::default() };
     match command {
         Command::Demo { directory } => demo::demo(directory, json).await,
-        Command::Scan { sources, values } => inspect::scan(&sources, values, json),
+        Command::Scan { sources, values } => {
+            let remote = gribchunk::source::Remote::new(&options.remote)?;
+            inspect::scan(&sources, &remote, values, json).await
+        }
         Command::Init(init) => write::init(init, options, json).await,
         Command::Allocate { repository, sources, times } => {
             write::allocate(&repository, &sources, times.as_deref(), options, json).await
@@ -75,6 +82,11 @@ async fn run(arguments: Arguments) -> gribchunk::Result<Outcome> {
             examine::explain(&repository, &array, &at, select.as_deref(), options, json).await
         }
         Command::Finalise { repository, arrays } => history::finalise(&repository, &arrays, options, json).await,
+        Command::Watch(watch) => live::watch(watch, options, json).await,
+        Command::Follow { repository, since, timeout, count } => {
+            live::follow(&repository, since.as_deref(), timeout, count, options, json).await
+        }
+        Command::Wait { repository, select, timeout } => live::wait(&repository, &select, timeout, options, json).await,
         Command::Reset { repository, to, force } => history::reset(&repository, &to, force, options, json).await,
     }
 }

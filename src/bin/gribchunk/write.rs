@@ -5,12 +5,11 @@ use std::path::Path;
 use gribchunk::cube::build::SampleField;
 use gribchunk::cube::layout::CycleSteps;
 use gribchunk::ingest::FileReport;
-use gribchunk::{
-    Conflict, Error, IngestOptions, LayoutOptions, MaterialiseOptions, OpenOptions, Repository, Result, Selection,
-};
+use gribchunk::source::{Expanded, PatternValues, Remote, Sidecar};
+use gribchunk::{Error, IngestOptions, LayoutOptions, MaterialiseOptions, OpenOptions, Repository, Result, Selection};
 use serde_json::json;
 
-use crate::arguments::{Ingest, Init, NewTimes, OnConflict};
+use crate::arguments::{Ingest, Init};
 use crate::output::{Outcome, bytes, json_line, progress};
 
 /// How many refusals of a file are printed.
@@ -24,7 +23,12 @@ pub async fn init(arguments: Init, options: OpenOptions, json: bool) -> Result<O
             remedy: "give GRIB files or directories that show what the cube will hold, such as yesterday's run".into(),
         });
     }
-    let (mut samples, left_out) = gribchunk::sample(&arguments.sources)?;
+    let values = PatternValues {
+        times: layout_options.times.clone(),
+        steps: layout_options.steps.clone(),
+        members: layout_options.members.clone(),
+    };
+    let (mut samples, left_out) = sample(&arguments.sources, &values, &options).await?;
     if let Some(file) = &arguments.layout {
         keep_variables(&mut samples, file)?;
     }
@@ -167,11 +171,13 @@ pub async fn allocate(
         });
     }
     let times = new.map(times).transpose()?;
+    let sample_options = options.clone();
     let repository = Repository::open(path, options).await?;
     let (extension, snapshot) = if sources.is_empty() {
         gribchunk::allocate(&repository, &times.unwrap_or_default()).await?
     } else {
-        let (samples, left_out) = gribchunk::sample(sources)?;
+        let values = PatternValues { times: times.clone(), ..Default::default() };
+        let (samples, left_out) = sample(sources, &values, &sample_options).await?;
         for reason in &left_out {
             eprintln!("gribchunk: left out: {reason}");
         }
@@ -201,9 +207,11 @@ pub async fn allocate(
 
 pub async fn ingest(arguments: Ingest, options: OpenOptions, json: bool) -> Result<Outcome> {
     let materialise = arguments.materialise.as_deref().map(Selection::parse).transpose().map_err(selection)?;
+    let pattern_times = arguments.times.as_deref().map(times).transpose()?;
     let is_there = arguments.repository.join("repo").exists();
     let repository = if arguments.create && !is_there {
-        let (samples, left_out) = gribchunk::sample(&arguments.sources)?;
+        let values = PatternValues { times: pattern_times.clone(), ..Default::default() };
+        let (samples, left_out) = sample(&arguments.sources, &values, &options).await?;
         let repository = Repository::create(&arguments.repository, options).await?;
         if json {
             gribchunk::init(&repository, &samples, &LayoutOptions::default()).await?;
@@ -214,19 +222,21 @@ pub async fn ingest(arguments: Ingest, options: OpenOptions, json: bool) -> Resu
     } else {
         Repository::open(&arguments.repository, options).await?
     };
-    let on_conflict = match arguments.on_conflict {
-        OnConflict::Replace => Conflict::Replace,
-        OnConflict::Keep => Conflict::Keep,
-        OnConflict::Fail => Conflict::Fail,
+    let ingest_options = IngestOptions {
+        materialise,
+        on_conflict: arguments.on_conflict.into(),
+        commit_each: arguments.commit_each,
+        new_times: arguments.new_times.into(),
+        unverified: arguments.unverified,
     };
-    let new_times = match arguments.new_times {
-        NewTimes::Allocate => gribchunk::NewTimes::Allocate,
-        NewTimes::Refuse => gribchunk::NewTimes::Refuse,
-    };
-    let ingest_options = IngestOptions { materialise, on_conflict, commit_each: arguments.commit_each, new_times };
-    let files = gribchunk::source::expand(&arguments.sources)?.len();
-    let bar = progress(files as u64, json);
-    let report = gribchunk::ingest(&repository, &arguments.sources, &ingest_options, |file| {
+    let values = pattern_values(&repository, pattern_times).await?;
+    let remote = repository.access().remote();
+    let expanded = gribchunk::source::find(&arguments.sources, remote, &values).await?;
+    if arguments.dry_run {
+        return dry_run(&expanded, json);
+    }
+    let bar = progress(expanded.files.len() as u64, json);
+    let report = gribchunk::ingest::ingest_files(&repository, expanded.files, &ingest_options, |file| {
         bar.inc(1);
         if !json {
             bar.suspend(|| print_file(file));
@@ -261,7 +271,65 @@ pub async fn ingest(arguments: Ingest, options: OpenOptions, json: bool) -> Resu
     Ok(outcome)
 }
 
-fn print_file(file: &FileReport) {
+/// Samples of sources, reached as the user says.
+async fn sample(
+    sources: &[String],
+    values: &PatternValues,
+    options: &OpenOptions,
+) -> Result<(Vec<SampleField>, Vec<String>)> {
+    let remote = Remote::new(&options.remote)?;
+    let files = gribchunk::source::find(sources, &remote, values).await?.files;
+    gribchunk::ingest::sample_files(files, &remote).await
+}
+
+/// What patterns stand for: the times that were given or the cube's last, and the steps and members of the cube.
+async fn pattern_values(repository: &Repository, times: Option<Vec<i64>>) -> Result<PatternValues> {
+    let snapshot = repository.snapshot(&gribchunk::Reference::default()).await?;
+    let groups = || snapshot.layout().groups.values();
+    let sorted = |mut steps: Vec<i64>| {
+        steps.sort_unstable();
+        steps.dedup();
+        (!steps.is_empty()).then_some(steps)
+    };
+    let mut members: Vec<u32> = groups().flat_map(|g| g.members.iter().copied()).collect();
+    members.sort_unstable();
+    members.dedup();
+    Ok(PatternValues {
+        times: times.or_else(|| groups().filter_map(|g| g.times.iter().max()).max().map(|&time| vec![time])),
+        steps: sorted(groups().flat_map(|g| g.steps.iter().copied()).collect()),
+        members: (!members.is_empty()).then_some(members),
+    })
+}
+
+fn dry_run(expanded: &Expanded, json: bool) -> Result<Outcome> {
+    for file in &expanded.files {
+        let (index, reads) = match &file.sidecar {
+            Some(Sidecar::At(index)) => (Some(index.to_string()), "its index, and headers of samples"),
+            Some(Sidecar::Unknown) => (None, "its index if there is one, or all headers"),
+            None => (None, "all headers"),
+        };
+        let size = file.listed.as_ref().map(|info| info.size);
+        let name = file.location.to_string();
+        if json {
+            json_line(&json!({"url": name, "exists": true, "size": size, "index": index}))?;
+        } else {
+            println!("{name}: {}would read {reads}", size.map(|s| format!("{}, ", bytes(s))).unwrap_or_default());
+        }
+    }
+    for name in &expanded.not_there {
+        if json {
+            json_line(&json!({"url": name, "exists": false}))?;
+        } else {
+            println!("{name}: not there");
+        }
+    }
+    if !json {
+        println!("{} files are there, {} are not; nothing was changed", expanded.files.len(), expanded.not_there.len());
+    }
+    Ok(if expanded.not_there.is_empty() { Outcome::All } else { Outcome::Part })
+}
+
+pub fn print_file(file: &FileReport) {
     let name = file.url.rsplit('/').next().unwrap_or(&file.url);
     if let Some(error) = &file.error {
         eprintln!("gribchunk: {error}");

@@ -167,6 +167,7 @@ impl ZarrStore {
         }
         match Key::parse(key) {
             Some(Key::Metadata { node }) => {
+                check_metadata(&node, &value).map_err(storage_error)?;
                 let value = match self.view {
                     View::Stored => value,
                     View::Decoded => {
@@ -324,19 +325,51 @@ impl ZarrStore {
 /// A value that is written in parts may not grow beyond this many bytes.
 const PARTIAL_WRITE_LIMIT: u64 = 1 << 32;
 
-/// What zarrs is told, with all causes in one line.
+/// The crate's error inside of one that a store gave to zarrs, if it came from here.
+#[must_use]
+pub fn cause(error: &StorageError) -> Option<&Error> {
+    let StorageError::IOError(inner) = error else { return None };
+    inner.get_ref()?.downcast_ref::<Failure>().map(|failure| &failure.error)
+}
+
+/// An error with all causes in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Failure {
+    text: String,
+    #[source]
+    error: Error,
+}
+
+/// Icechunk takes any JSON with a `node_type` that it knows; what else Zarr needs is checked here.
+fn check_metadata(node: &str, metadata: &[u8]) -> Result<(), Error> {
+    let refuse = |why: &str| Err(Error::invalid(format!("{node}: zarr.json {why}"), "write Zarr v3 metadata"));
+    let value = match serde_json::from_slice::<serde_json::Value>(metadata) {
+        Ok(value) => value,
+        Err(error) => return refuse(&format!("is not JSON: {error}")),
+    };
+    if value.get("zarr_format").and_then(serde_json::Value::as_u64) != Some(3) {
+        return refuse("has not \"zarr_format\": 3");
+    }
+    match value.get("node_type").and_then(serde_json::Value::as_str) {
+        Some("array" | "group") => Ok(()),
+        _ => refuse("is neither of an array nor of a group"),
+    }
+}
+
+/// What zarrs is told.
 fn storage_error(error: Error) -> StorageError {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(next) = cause {
-        let next_text = next.to_string();
+    let mut next = std::error::Error::source(&error);
+    while let Some(source) = next {
+        let source_text = source.to_string();
         // Wrapped errors often repeat their cause.
-        if !text.contains(&next_text) {
-            text = format!("{text}: {next_text}");
+        if !text.contains(&source_text) {
+            text = format!("{text}: {source_text}");
         }
-        cause = next.source();
+        next = source.source();
     }
-    StorageError::Other(text)
+    StorageError::IOError(Arc::new(std::io::Error::other(Failure { text, error })))
 }
 
 /// The ranges with their ends, all of them inside a value of `size` bytes.

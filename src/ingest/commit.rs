@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
+use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 use icechunk::format::manifest::{ChunkPayload, VirtualChunkLocation, VirtualChunkRef};
 use serde_json::json;
@@ -138,67 +139,73 @@ fn verifiable(scanned: ScannedFile, options: &IngestOptions) -> Result<ScannedFi
     })
 }
 
+// The futures below are boxed where ingest awaits them: the compiler cannot see otherwise that its future is `Send`.
+
 /// The directories of the files become sources: the deepest common one of those that share a parent, and of each bucket or
 /// host.
-async fn add_sources(repository: &Repository, files: &[SourceFile]) -> Result<()> {
-    let mut buckets: BTreeMap<RemoteUrl, RemoteUrl> = BTreeMap::new();
-    for file in files {
-        let Location::Remote(url) = &file.location else { continue };
-        let common = buckets.entry(url.root()).or_insert_with(|| url.parent());
-        while !common.holds(url) {
-            *common = common.with_key(common.key.trim_end_matches('/'))?.parent();
-        }
-    }
-    for prefix in buckets.values() {
-        repository.add_remote_source(prefix).await?;
-    }
-    let mut common: Option<std::path::PathBuf> = None;
-    let mut directories: HashSet<&Path> = HashSet::new();
-    for file in files {
-        directories.extend(file.path().and_then(Path::parent));
-    }
-    for directory in &directories {
-        common = Some(match common {
-            None => directory.to_path_buf(),
-            Some(common) => common.ancestors().find(|a| directory.starts_with(a)).unwrap_or(Path::new("/")).into(),
-        });
-    }
-    match common {
-        // Directories that have only the root (or a top directory) in common are sources of their own.
-        Some(common) if common.components().count() > 2 => repository.add_source(&common).await,
-        Some(_) => {
-            for directory in directories {
-                repository.add_source(directory).await?;
+fn add_sources<'a>(repository: &'a Repository, files: &'a [SourceFile]) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        let mut buckets: BTreeMap<RemoteUrl, RemoteUrl> = BTreeMap::new();
+        for file in files {
+            let Location::Remote(url) = &file.location else { continue };
+            let common = buckets.entry(url.root()).or_insert_with(|| url.parent());
+            while !common.holds(url) {
+                *common = common.with_key(common.key.trim_end_matches('/'))?.parent();
             }
-            Ok(())
         }
-        None => Ok(()),
-    }
+        for prefix in buckets.values() {
+            repository.add_remote_source(prefix).await?;
+        }
+        let mut common: Option<std::path::PathBuf> = None;
+        let mut directories: HashSet<&Path> = HashSet::new();
+        for file in files {
+            directories.extend(file.path().and_then(Path::parent));
+        }
+        for directory in &directories {
+            common = Some(match common {
+                None => directory.to_path_buf(),
+                Some(common) => common.ancestors().find(|a| directory.starts_with(a)).unwrap_or(Path::new("/")).into(),
+            });
+        }
+        match common {
+            // Directories that have only the root (or a top directory) in common are sources of their own.
+            Some(common) if common.components().count() > 2 => repository.add_source(&common).await,
+            Some(_) => {
+                for directory in directories {
+                    repository.add_source(directory).await?;
+                }
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    })
 }
 
 type Scanned = (SourceFile, Result<ScannedFile>);
 
-async fn commit_batch(
-    repository: &Repository,
-    batch: &[Scanned],
-    options: &IngestOptions,
-) -> Result<(Vec<FileReport>, Option<String>)> {
-    if options.new_times == NewTimes::Allocate {
-        allocate_new_times(repository, batch).await?;
-    }
-    let mut last = None;
-    for attempt in 0..ATTEMPTS {
-        match try_commit(repository, batch, options).await {
-            // Another writer was faster: it changed the cube's metadata, over which Icechunk cannot rebase chunk changes, or
-            // it filled a slot that must not be filled twice. On its state everything is decided anew.
-            Err(error @ Error::Conflict { .. }) => {
-                last = Some(error);
-                tokio::time::sleep(std::time::Duration::from_millis(2 << attempt.min(7))).await;
-            }
-            result => return result,
+fn commit_batch<'a>(
+    repository: &'a Repository,
+    batch: &'a [Scanned],
+    options: &'a IngestOptions,
+) -> BoxFuture<'a, Result<(Vec<FileReport>, Option<String>)>> {
+    Box::pin(async move {
+        if options.new_times == NewTimes::Allocate {
+            allocate_new_times(repository, batch).await?;
         }
-    }
-    Err(last.unwrap_or_else(|| Error::invalid("ingest", "no attempt was made")))
+        let mut last = None;
+        for attempt in 0..ATTEMPTS {
+            match try_commit(repository, batch, options).await {
+                // Another writer was faster: it changed the cube's metadata, over which Icechunk cannot rebase chunk changes, or
+                // it filled a slot that must not be filled twice. On its state everything is decided anew.
+                Err(error @ Error::Conflict { .. }) => {
+                    last = Some(error);
+                    tokio::time::sleep(std::time::Duration::from_millis(2 << attempt.min(7))).await;
+                }
+                result => return result,
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::invalid("ingest", "no attempt was made")))
+    })
 }
 
 /// Allocates the times of fields that have everything but their time in the cube.
@@ -446,6 +453,8 @@ impl BatchWriter<'_> {
                 let stored = decoded.iter().filter_map(|Decoded { placed, encoded }| {
                     encoded.as_ref().ok().map(|encoded| (placed.slot.clone(), encoded.clone()))
                 });
+                // Not a lazy iterator across an await: the future would not be `Send`.
+                let stored: Vec<(Slot, bytes::Bytes)> = stored.collect();
                 futures::stream::iter(stored)
                     .map(|(slot, encoded)| async move {
                         let payload = transaction.upload(&slot, encoded).await?;

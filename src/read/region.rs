@@ -1,5 +1,6 @@
 //! Any region of an array into one buffer, many chunks in parallel.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -138,10 +139,7 @@ impl Snapshot {
     /// any order and repeat.
     pub async fn read_outer(&self, array: &str, indices: &[Vec<u64>]) -> Result<Vec<f32>> {
         let info = self.array(array).await?;
-        let bounds: Vec<Range<u64>> = indices
-            .iter()
-            .map(|all| all.iter().min().copied().unwrap_or(0)..all.iter().max().map_or(0, |max| max + 1))
-            .collect();
+        let bounds = bounds_of(indices);
         let slots = self.check_region(&info, &bounds)?;
         let (slot_axes, spatial_axes) = indices.split_at(slots);
         let block = Block::new(&info, slots, bounds.get(slots..).unwrap_or_default());
@@ -159,6 +157,41 @@ impl Snapshot {
             self.read_slots(&info, batch, &block, &mut blocks).await?;
             for one in blocks.chunks(block.elements.max(1)) {
                 values.extend(positions.iter().map(|&p| one.get(p).copied().unwrap_or(f32::NAN)));
+            }
+        }
+        Ok(values)
+    }
+
+    /// The values at points: each has one index in every dimension (`indices[dimension][point]`). Every slot is read once.
+    ///
+    /// # Errors
+    /// As [`Snapshot::read`]; [`Error::Invalid`] when the dimensions have different numbers of indices.
+    pub async fn read_points(&self, array: &str, indices: &[Vec<u64>]) -> Result<Vec<f32>> {
+        let info = self.array(array).await?;
+        let points = indices.first().map_or(1, Vec::len);
+        if indices.iter().any(|axis| axis.len() != points) {
+            return Err(Error::invalid("points", "every dimension needs as many indices as there are points"));
+        }
+        let slots = self.check_region(&info, &bounds_of(indices))?;
+        let (slot_axes, spatial_axes) = indices.split_at(slots);
+        let block = Block::new(&info, slots, &bounds_of(spatial_axes));
+        let mut by_slot: BTreeMap<Vec<u32>, Vec<(usize, usize)>> = BTreeMap::new();
+        for point in 0..points {
+            let slot = slot_axes.iter().filter_map(|axis| axis.get(point)).map(|&i| i as u32).collect();
+            let inside = spatial_axes.iter().filter_map(|axis| axis.get(point)).copied();
+            by_slot.entry(slot).or_default().push((point, block.position(inside)));
+        }
+        let (tuples, wanted): (Vec<_>, Vec<_>) = by_slot.into_iter().unzip();
+        let mut values = vec![f32::NAN; points];
+        for (batch, wanted) in tuples.chunks(BATCH).zip(wanted.chunks(BATCH)) {
+            let mut blocks = vec![f32::NAN; batch.len() * block.elements];
+            self.read_slots(&info, batch, &block, &mut blocks).await?;
+            for (one, wanted) in blocks.chunks(block.elements.max(1)).zip(wanted) {
+                for &(point, position) in wanted {
+                    if let (Some(value), Some(out)) = (one.get(position), values.get_mut(point)) {
+                        *out = *value;
+                    }
+                }
             }
         }
         Ok(values)
@@ -266,6 +299,13 @@ impl Block {
             spatial: spatial.to_vec(),
             shape,
         }
+    }
+
+    /// Where an element of the chunk stands in the block.
+    fn position(&self, index: impl Iterator<Item = u64>) -> usize {
+        index
+            .zip(&self.spatial)
+            .fold(0, |n, (i, range)| n * (range.end - range.start) as usize + (i.saturating_sub(range.start)) as usize)
     }
 
     fn is_whole(&self) -> bool {
@@ -544,6 +584,14 @@ fn decode_stored(info: &ArrayInfo, index: &[u32], bytes: &[u8], out: &mut [f32])
         *out = f32::from_le_bytes(*value);
     }
     Ok(())
+}
+
+/// The smallest region that holds the indices of every dimension.
+fn bounds_of(indices: &[Vec<u64>]) -> Vec<Range<u64>> {
+    let bounds = |axis: &Vec<u64>| {
+        axis.iter().min().copied().unwrap_or(0)..axis.iter().max().map_or(0, |max| max.saturating_add(1))
+    };
+    indices.iter().map(bounds).collect()
 }
 
 fn count(ranges: &[Range<u64>]) -> usize {

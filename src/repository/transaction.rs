@@ -252,16 +252,18 @@ impl Transaction {
         changes: BTreeMap<String, serde_json::Value>,
         conflict: Conflict,
     ) -> Result<SnapshotId> {
+        let mut session = self.session.write().await;
+        // What was written through a store may have changed metadata too.
+        let metadata_changed = self.metadata_changed || changes_metadata(&session).await?;
         let solver: Box<dyn ConflictSolver + Send + Sync> = match conflict {
             Conflict::Replace => Box::new(solver(VersionSelection::UseOurs)),
             Conflict::Keep => Box::new(solver(VersionSelection::UseTheirs)),
             Conflict::Fail => Box::new(ConflictDetector),
         };
         let properties = [("gribchunk".to_string(), serde_json::Value::Object(changes.into_iter().collect()))];
-        let mut session = self.session.write().await;
         let builder = session.commit(message).properties(properties.into());
         // Metadata changes are never rebased: Icechunk would let them pass over another writer's new chunks.
-        let result = if self.metadata_changed {
+        let result = if metadata_changed {
             builder.execute().await
         } else {
             builder.rebase(&*solver, REBASE_ATTEMPTS).execute().await
@@ -284,6 +286,20 @@ impl Transaction {
         index.extend(std::iter::repeat_n(0, group.grid_dimensions.len()));
         Ok(ChunkIndices(index))
     }
+}
+
+/// Whether a session changed more than chunks.
+async fn changes_metadata(session: &Session) -> Result<bool> {
+    let changed = session.status().await.map_err(Error::repository("reading the changes of a transaction"))?;
+    let nodes = [
+        &changed.new_groups,
+        &changed.new_arrays,
+        &changed.deleted_groups,
+        &changed.deleted_arrays,
+        &changed.updated_groups,
+        &changed.updated_arrays,
+    ];
+    Ok(nodes.iter().any(|paths| !paths.is_empty()) || !changed.moved_nodes.is_empty())
 }
 
 /// Takes over what stands in an existing `zarr.json`, other people's attributes included, but for what grew.

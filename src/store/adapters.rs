@@ -68,7 +68,7 @@ impl DecodeSlot for SnapshotReader {
             && let Some(values) = self.0.read_chunk(&chunk.array, &chunk.indices).await?
             && let Some(values) = values.get(elements.clone())
         {
-            return Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect());
+            return Ok(little_endian(values));
         }
         by_the_codec(source, array, chunk, reference, elements).await
     }
@@ -111,10 +111,17 @@ impl DecodeSlot for TransactionReader {
         let mut values = vec![f32::NAN; grid.points()];
         crate::grib::decode::decode_field(&sections, &grid, &mut values).map_err(|e| decode_error(location, e))?;
         match values.get(elements.clone()) {
-            Some(values) => Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+            Some(values) => Ok(little_endian(values)),
             None => Err(Error::invalid(format!("elements {elements:?} of {chunk}"), "the field has fewer")),
         }
     }
+}
+
+/// One copy, by whole values: a chain of single bytes costs more than decoding.
+fn little_endian(values: &[f32]) -> Bytes {
+    let mut bytes = Vec::with_capacity(size_of_val(values));
+    values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+    bytes.into()
 }
 
 /// What the array's codec says: parameter, type of level and grid are checked.

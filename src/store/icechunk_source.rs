@@ -245,7 +245,6 @@ impl ChunkSource for IcechunkSource {
     }
 
     async fn set_metadata(&self, node: &str, metadata: Bytes) -> Result<()> {
-        check_metadata(node, &metadata)?;
         let store = Store::from_session(self.session.clone()).await;
         let written = store.set(&key::metadata_text(node), metadata).await;
         written.map_err(Error::repository(format!("writing the metadata of {node}")))
@@ -298,18 +297,5 @@ impl ChunkSource for IcechunkSource {
             Some(node) => session.delete_node(node).await.map_err(Error::repository(format!("erasing {path}"))),
             None => Ok(()),
         }
-    }
-}
-
-/// Icechunk takes any JSON with a `node_type` that it knows; what else Zarr needs is checked here.
-fn check_metadata(node: &str, metadata: &[u8]) -> Result<()> {
-    let refuse = |why: &str| Err(Error::invalid(format!("{node}: zarr.json {why}"), "write Zarr v3 metadata"));
-    let Ok(value) = serde_json::from_slice::<serde_json::Value>(metadata) else { return refuse("is not JSON") };
-    if value.get("zarr_format").and_then(serde_json::Value::as_u64) != Some(3) {
-        return refuse("has not \"zarr_format\": 3");
-    }
-    match value.get("node_type").and_then(serde_json::Value::as_str) {
-        Some("array" | "group") => Ok(()),
-        _ => refuse("is neither of an array nor of a group"),
     }
 }

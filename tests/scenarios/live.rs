@@ -222,3 +222,24 @@ async fn a_follower_skips_nothing() {
     let error = late.unwrap_err().to_string();
     assert!(error.contains("2031010100"), "{error}");
 }
+
+/// Every call can be awaited in a task of a runtime with several threads. This is checked by the compiler: nothing runs.
+#[allow(dead_code)]
+fn futures_can_be_spawned(repository: &Repository, snapshot: &gribchunk::Snapshot, selection: &Selection) {
+    fn send<T: Send>(_: T) {}
+    let sources = ["run".to_string()];
+    send(gribchunk::ingest(repository, &sources, &IngestOptions::default(), |_| {}));
+    send(gribchunk::materialise(repository, &gribchunk::MaterialiseOptions::default()));
+    send(gribchunk::allocate(repository, &[0]));
+    send(gribchunk::inspect::coverage(snapshot, Some(selection)));
+    send(gribchunk::inspect::diff(repository, &Reference::default(), &Reference::default()));
+    send(gribchunk::inspect::show(repository, &Reference::default()));
+    send(repository.snapshot(&Reference::default()));
+    send(repository.wait_for(selection, None));
+    send(repository.follow("main"));
+    send(repository.log(&Reference::default(), 1));
+    send(snapshot.read("t2m", &[]));
+    send(snapshot.read_outer("t2m", &[]));
+    send(snapshot.read_chunk("t2m", &[]));
+    send(snapshot.chunk_bytes("t2m", &[]));
+}

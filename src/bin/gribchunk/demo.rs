@@ -9,8 +9,8 @@ use gribchunk::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::output::Outcome;
-use crate::pictures;
+use super::output::Outcome;
+use super::pictures;
 
 /// The files of the mini run: name and content.
 const FILES: &[(&str, &[u8])] = &include!("demo_files.in");
@@ -73,7 +73,7 @@ async fn tell(directory: &Path, json: bool) -> Result<Outcome> {
         "7. Every value was compared with what ecCodes decodes, by SHA-256: {checked} fields, {wrong} differ."
     ));
     if json {
-        crate::output::json_line(&serde_json::json!({
+        super::output::json_line(&serde_json::json!({
             "fields": checked, "differ": wrong, "pinnedReaderUnchanged": still_nan,
             "materialised": report.materialised, "snapshots": repository.log(&Reference::default(), 100).await?.len(),
         }))?;

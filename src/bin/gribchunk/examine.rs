@@ -7,8 +7,8 @@ use gribchunk::inspect::{self, CheckOptions, CheckReport, ExplainedReference, Ex
 use gribchunk::{Error, OpenOptions, Reference, Repository, Result, Selection};
 use serde::Serialize;
 
-use crate::output::{Outcome, bytes, json_line};
-use crate::write::selection;
+use super::output::{Outcome, bytes, json_line};
+use super::write::selection;
 
 /// How many slots of a source with the same reason are printed.
 const PRINTED: usize = 5;

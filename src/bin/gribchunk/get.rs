@@ -6,9 +6,9 @@ use std::path::Path;
 use gribchunk::{Error, OpenOptions, Reference, Repository, Result, Selection};
 use serde_json::json;
 
-use crate::arguments::Get;
-use crate::output::{Outcome, json_line};
-use crate::write::selection;
+use super::arguments::Get;
+use super::output::{Outcome, json_line};
+use super::write::selection;
 
 pub async fn get(arguments: Get, options: OpenOptions, json: bool) -> Result<Outcome> {
     let select = Selection::parse(arguments.select.as_deref().unwrap_or("")).map_err(selection)?;

@@ -6,7 +6,7 @@ use gribchunk::inspect::{self, Diff, DiffBasis, MetadataChangeKind};
 use gribchunk::repository::ResetOptions;
 use gribchunk::{OpenOptions, Reference, Repository, Result};
 
-use crate::output::{Outcome, json_line};
+use super::output::{Outcome, json_line};
 
 pub async fn tag(path: &Path, name: &str, at: &str, options: OpenOptions, json: bool) -> Result<Outcome> {
     let repository = Repository::open(path, options).await?;

@@ -7,9 +7,9 @@ use gribchunk::source::Remote;
 use gribchunk::{OpenOptions, Reference, Repository, Result, Selection, Snapshot};
 use serde_json::json;
 
-use crate::output::{Outcome, bytes, json_line};
-use crate::pictures;
-use crate::write::selection;
+use super::output::{Outcome, bytes, json_line};
+use super::pictures;
+use super::write::selection;
 
 pub async fn scan(sources: &[String], remote: &Remote, values: bool, json: bool) -> Result<Outcome> {
     let (mut good, mut bad) = (0u64, 0u64);

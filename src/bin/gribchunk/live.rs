@@ -7,10 +7,10 @@ use gribchunk::live::{WatchEvent, WatchOptions};
 use gribchunk::{IngestOptions, OpenOptions, Reference, Repository, Result, Selection};
 use serde_json::json;
 
-use crate::arguments::Watch;
-use crate::history::print_changes;
-use crate::output::{Outcome, json_line};
-use crate::write::{print_file, selection};
+use super::arguments::Watch;
+use super::history::print_changes;
+use super::output::{Outcome, json_line};
+use super::write::{print_file, selection};
 
 pub async fn watch(arguments: Watch, options: OpenOptions, json: bool) -> Result<Outcome> {
     let select = arguments.select.as_deref().map(Selection::parse).transpose().map_err(selection)?;

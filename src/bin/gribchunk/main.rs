@@ -19,18 +19,30 @@ use arguments::{Arguments, Command};
 use output::{Outcome, fail};
 
 fn main() -> ExitCode {
+    ExitCode::from(command(std::env::args_os()))
+}
+
+/// Runs the command with these arguments, the first being its name, and gives the exit code. The Python package mounts
+/// this file as a module, so modules here reach each other through `super`.
+pub fn command(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     reset_broken_pipe();
-    let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("cannot start: {error}"), false),
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help goes to standard output. Nobody is there to be told when that is closed.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
     };
     let json = arguments.json;
-    let result = runtime.block_on(run(arguments));
-    match result {
-        Ok(Outcome::All) => ExitCode::SUCCESS,
-        Ok(Outcome::Part) => ExitCode::from(3),
-        Ok(Outcome::Nothing) => ExitCode::from(1),
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}"), json),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(Outcome::All) => 0,
+        Ok(Outcome::Part) => 3,
+        Ok(Outcome::Nothing) => 1,
         Err(error) => fail(&output::chain(&error), json),
     }
 }

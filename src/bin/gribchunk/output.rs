@@ -2,7 +2,6 @@
 
 use std::error::Error as _;
 use std::io::IsTerminal;
-use std::process::ExitCode;
 
 use serde::Serialize;
 
@@ -26,12 +25,12 @@ pub fn json_line(value: &impl Serialize) -> gribchunk::Result<()> {
 }
 
 /// Prints an error and gives exit code 1. With `--json` it is an object on standard output too.
-pub fn fail(message: &str, json: bool) -> ExitCode {
+pub fn fail(message: &str, json: bool) -> u8 {
     if json {
         println!("{}", serde_json::json!({"error": message}));
     }
     eprintln!("gribchunk: {message}");
-    ExitCode::from(1)
+    1
 }
 
 /// An error with its causes, each said once.

@@ -9,8 +9,8 @@ use gribchunk::source::{Expanded, PatternValues, Remote, Sidecar};
 use gribchunk::{Error, IngestOptions, LayoutOptions, MaterialiseOptions, OpenOptions, Repository, Result, Selection};
 use serde_json::json;
 
-use crate::arguments::{Ingest, Init};
-use crate::output::{Outcome, bytes, json_line, progress};
+use super::arguments::{Ingest, Init};
+use super::output::{Outcome, bytes, json_line, progress};
 
 /// How many refusals of a file are printed.
 const PRINTED: usize = 5;

@@ -46,7 +46,7 @@ fn paths(argument: &str) -> Result<Vec<PathBuf>> {
             })?;
             if path.is_dir() {
                 search(&path, DEEPEST, &mut found)?;
-            } else {
+            } else if looks_like_grib(&path) || !index::grib_of_sidecar(&path.to_string_lossy()).is_empty() {
                 found.push(path);
             }
         }
@@ -54,7 +54,7 @@ fn paths(argument: &str) -> Result<Vec<PathBuf>> {
             return Ok(found);
         }
     }
-    Err(Error::not_found(format!("the source {argument}"), "give a file, a directory or a glob that is there"))
+    Err(Error::not_found(format!("the source {argument}"), "give a file, a directory that is there, or a glob that matches GRIB files"))
 }
 
 fn search(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {

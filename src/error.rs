@@ -66,6 +66,10 @@ pub enum Error {
     #[error("{what}: {remedy}")]
     Conflict { what: String, remedy: String },
 
+    /// What was waited for did not come in time.
+    #[error("{what}; {remedy}")]
+    TimedOut { what: String, remedy: String },
+
     /// The layout of a group cannot be understood.
     #[error("group /{group}: {reason}")]
     Layout { group: String, reason: String },

@@ -48,6 +48,7 @@ pub mod grib;
 pub mod index;
 pub mod ingest;
 pub mod inspect;
+pub mod live;
 pub mod read;
 pub mod repository;
 pub mod selection;

@@ -20,6 +20,9 @@ mod stores;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use futures::future::BoxFuture;
+
+pub(crate) use local::looks_like_grib;
 pub use local::{LocalFile, url_of};
 pub use location::{Location, RemoteUrl, Scheme};
 pub use options::RemoteOptions;
@@ -89,7 +92,16 @@ pub fn expand(arguments: &[String]) -> Result<Vec<SourceFile>> {
 ///
 /// # Errors
 /// [`Error::NotFound`] when an argument matches nothing; whatever stops a remote place from being looked at.
-pub async fn find(arguments: &[String], remote: &Remote, values: &PatternValues) -> Result<Expanded> {
+pub fn find<'a>(
+    arguments: &'a [String],
+    remote: &'a Remote,
+    values: &'a PatternValues,
+) -> BoxFuture<'a, Result<Expanded>> {
+    // Boxed: the compiler cannot see otherwise that futures which await it are `Send`.
+    Box::pin(find_all(arguments, remote, values))
+}
+
+async fn find_all(arguments: &[String], remote: &Remote, values: &PatternValues) -> Result<Expanded> {
     let mut expanded = Expanded::default();
     let mut known = BTreeSet::new();
     for argument in with_standard_input(arguments)? {

@@ -1,8 +1,9 @@
 //! Placed fields -> references and stored chunks -> one commit for whole files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 use icechunk::format::manifest::{ChunkPayload, VirtualChunkLocation, VirtualChunkRef};
 use serde_json::json;
@@ -141,83 +142,79 @@ fn verifiable(scanned: ScannedFile, options: &IngestOptions) -> Result<ScannedFi
     })
 }
 
-/// The directories of the files become sources: the deepest common one of those that share a parent, and of each bucket or
-/// host.
+/// The directories and prefixes of the files become sources.
 async fn add_sources(repository: &Repository, inputs: &[Input]) -> Result<()> {
-    // Where a list leads, its directory alone becomes a source: the list was not written by this user.
-    let mut places: BTreeSet<RemoteUrl> = BTreeSet::new();
-    let mut directories: HashSet<&Path> = HashSet::new();
-    for input in inputs.iter().filter(|input| input.is_referred_to()) {
-        match &input.file.location {
-            Location::Local(path) => directories.extend(path.parent()),
-            Location::Remote(url) => drop(places.insert(url.parent())),
-        }
-    }
-    for prefix in &places {
-        repository.add_remote_source(prefix).await?;
+    let (prefixes, directories) = places_of(inputs)?;
+    for prefix in prefixes {
+        repository.add_remote_source(&prefix).await?;
     }
     for directory in directories {
-        repository.add_source(directory).await?;
+        repository.add_source(&directory).await?;
     }
-    let files = || inputs.iter().filter(|input| !input.is_referred_to()).map(|input| &input.file);
+    Ok(())
+}
+
+/// The deepest common directory of files that share a parent, and of each bucket or host. Where a list leads, its directory
+/// alone becomes a source: the list was not written by this user.
+fn places_of(inputs: &[Input]) -> Result<(BTreeSet<RemoteUrl>, BTreeSet<PathBuf>)> {
+    let (mut prefixes, mut directories) = (BTreeSet::new(), BTreeSet::new());
     let mut buckets: BTreeMap<RemoteUrl, RemoteUrl> = BTreeMap::new();
-    for file in files() {
-        let Location::Remote(url) = &file.location else { continue };
-        let common = buckets.entry(url.root()).or_insert_with(|| url.parent());
-        while !common.holds(url) {
-            *common = common.with_key(common.key.trim_end_matches('/'))?.parent();
+    let mut parents: BTreeSet<&Path> = BTreeSet::new();
+    for input in inputs {
+        match &input.file.location {
+            Location::Local(path) if input.is_referred_to() => directories.extend(path.parent().map(PathBuf::from)),
+            Location::Local(path) => parents.extend(path.parent()),
+            Location::Remote(url) if input.is_referred_to() => drop(prefixes.insert(url.parent())),
+            Location::Remote(url) => {
+                let common = buckets.entry(url.root()).or_insert_with(|| url.parent());
+                while !common.holds(url) {
+                    *common = common.with_key(common.key.trim_end_matches('/'))?.parent();
+                }
+            }
         }
     }
-    for prefix in buckets.values() {
-        repository.add_remote_source(prefix).await?;
-    }
-    let mut common: Option<std::path::PathBuf> = None;
-    let mut directories: HashSet<&Path> = HashSet::new();
-    for file in files() {
-        directories.extend(file.path().and_then(Path::parent));
-    }
-    for directory in &directories {
+    prefixes.extend(buckets.into_values());
+    let mut common: Option<PathBuf> = None;
+    for directory in &parents {
         common = Some(match common {
             None => directory.to_path_buf(),
             Some(common) => common.ancestors().find(|a| directory.starts_with(a)).unwrap_or(Path::new("/")).into(),
         });
     }
     match common {
+        Some(common) if common.components().count() > 2 => drop(directories.insert(common)),
         // Directories that have only the root (or a top directory) in common are sources of their own.
-        Some(common) if common.components().count() > 2 => repository.add_source(&common).await,
-        Some(_) => {
-            for directory in directories {
-                repository.add_source(directory).await?;
-            }
-            Ok(())
-        }
-        None => Ok(()),
+        _ => directories.extend(parents.into_iter().map(PathBuf::from)),
     }
+    Ok((prefixes, directories))
 }
 
 type Scanned = (SourceFile, Result<ScannedFile>);
 
-async fn commit_batch(
-    repository: &Repository,
-    batch: &[Scanned],
-    options: &IngestOptions,
-) -> Result<(Vec<FileReport>, Option<String>)> {
-    if options.new_times == NewTimes::Allocate {
-        allocate_new_times(repository, batch).await?;
-    }
-    let mut last = None;
-    for attempt in 0..ATTEMPTS {
-        match try_commit(repository, batch, options).await {
-            // Another writer was faster: it changed the cube's metadata, over which Icechunk cannot rebase chunk changes, or
-            // it filled a slot that must not be filled twice. On its state everything is decided anew.
-            Err(error @ Error::Conflict { .. }) => {
-                last = Some(error);
-                tokio::time::sleep(std::time::Duration::from_millis(2 << attempt.min(7))).await;
-            }
-            result => return result,
+// Boxed: the compiler cannot see otherwise that the future of an ingest is `Send`.
+fn commit_batch<'a>(
+    repository: &'a Repository,
+    batch: &'a [Scanned],
+    options: &'a IngestOptions,
+) -> BoxFuture<'a, Result<(Vec<FileReport>, Option<String>)>> {
+    Box::pin(async move {
+        if options.new_times == NewTimes::Allocate {
+            allocate_new_times(repository, batch).await?;
         }
-    }
-    Err(last.unwrap_or_else(|| Error::invalid("ingest", "no attempt was made")))
+        let mut last = None;
+        for attempt in 0..ATTEMPTS {
+            match try_commit(repository, batch, options).await {
+                // Another writer was faster: it changed the cube's metadata, over which Icechunk cannot rebase chunk changes, or
+                // it filled a slot that must not be filled twice. On its state everything is decided anew.
+                Err(error @ Error::Conflict { .. }) => {
+                    last = Some(error);
+                    tokio::time::sleep(std::time::Duration::from_millis(2 << attempt.min(7))).await;
+                }
+                result => return result,
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::invalid("ingest", "no attempt was made")))
+    })
 }
 
 /// Allocates the times of fields that have everything but their time in the cube.
@@ -465,6 +462,8 @@ impl BatchWriter<'_> {
                 let stored = decoded.iter().filter_map(|Decoded { placed, encoded }| {
                     encoded.as_ref().ok().map(|encoded| (placed.slot.clone(), encoded.clone()))
                 });
+                // Not a lazy iterator across an await: the future would not be `Send`.
+                let stored: Vec<(Slot, bytes::Bytes)> = stored.collect();
                 futures::stream::iter(stored)
                     .map(|(slot, encoded)| async move {
                         let payload = transaction.upload(&slot, encoded).await?;

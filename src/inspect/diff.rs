@@ -174,17 +174,22 @@ impl Diff {
 /// When a reference names nothing or the manifests cannot be read.
 pub async fn diff(repository: &Repository, from: &Reference, to: &Reference) -> Result<Diff> {
     let (from, to) = (repository.snapshot(from).await?, repository.snapshot(to).await?);
+    diff_snapshots(repository, &from, &to).await
+}
+
+/// [`diff`] of snapshots that are open.
+pub(crate) async fn diff_snapshots(repository: &Repository, from: &Snapshot, to: &Snapshot) -> Result<Diff> {
     let mut result =
         Diff { from: from.id(), to: to.id(), basis: DiffBasis::Same, metadata: Vec::new(), arrays: Vec::new() };
     if result.from == result.to {
         return Ok(result);
     }
-    let logged = logged(repository, &from, &to).await?;
+    let logged = logged(repository, from, to).await?;
     result.basis = if logged.is_some() { DiffBasis::TransactionLogs } else { DiffBasis::AllReferences };
     let (before, after): (BTreeSet<String>, BTreeSet<String>) =
         (from.arrays().await?.into_iter().collect(), to.arrays().await?.into_iter().collect());
     result.metadata = layout_changes(from.layout(), to.layout());
-    result.metadata.extend(array_changes(&from, &to, &before, &after, logged.as_ref()).await?);
+    result.metadata.extend(array_changes(from, to, &before, &after, logged.as_ref()).await?);
     let candidates: Vec<(String, Option<BTreeSet<Vec<u32>>>)> = match logged {
         Some(logged) => logged.chunks.into_iter().map(|(array, chunks)| (array, Some(chunks))).collect(),
         None => before.union(&after).map(|array| (array.clone(), None)).collect(),
@@ -194,14 +199,11 @@ pub async fn diff(repository: &Repository, from: &Reference, to: &Reference) -> 
         let in_layout = |snapshot: &Snapshot| snapshot.layout().variable(array).is_some();
         let group = array.rsplit_once('/').map_or("", |(group, _)| group);
         let of_a_cube = |snapshot: &Snapshot| snapshot.layout().groups.contains_key(group);
-        in_layout(&from) || in_layout(&to) || !(of_a_cube(&from) || of_a_cube(&to))
+        in_layout(from) || in_layout(to) || !(of_a_cube(from) || of_a_cube(to))
     };
     let arrays: Vec<Option<ArrayDiff>> = futures::stream::iter(candidates)
         .filter(|(array, _)| futures::future::ready(speaks(array)))
-        .map(|(array, chunks)| {
-            let (from, to) = (&from, &to);
-            async move { array_diff(from, to, array, chunks).await }
-        })
+        .map(|(array, chunks)| array_diff(from, to, array, chunks))
         .buffered(CONCURRENT_ARRAYS)
         .try_collect()
         .await?;

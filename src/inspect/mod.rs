@@ -11,6 +11,7 @@ pub use check::{CheckOptions, CheckReport, Problem, check};
 pub use coverage::{
     Coverage, CoverageCounts, FailedField, SlotState, VariableCoverage, chunk_states, coverage, latest_complete,
 };
+pub(crate) use diff::diff_snapshots;
 pub use diff::{ArrayDiff, Diff, DiffBasis, MetadataChange, MetadataChangeKind, ReferenceKind, SlotChange, diff};
 pub use explain::{ExplainedCheck, ExplainedReference, Explanation, explain};
 pub use listing::{FieldListing, FieldValues, list_fields, list_fields_of};

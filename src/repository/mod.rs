@@ -70,9 +70,10 @@ impl OpenOptions {
     }
 }
 
-/// A repository: an Icechunk repository, and the layout of a cube in it.
+/// A repository: an Icechunk repository, and the layout of a cube in it. Clones are the same repository.
+#[derive(Clone)]
 pub struct Repository {
-    inner: RwLock<Arc<icechunk::Repository>>,
+    inner: Arc<RwLock<Arc<icechunk::Repository>>>,
     location: String,
     access: Arc<Access>,
     options: OpenOptions,
@@ -126,7 +127,7 @@ impl Repository {
             .map_err(Error::repository(format!("creating the repository {location}")))?;
         inner.save_config().await.map_err(Error::repository("saving the configuration"))?;
         let access = Arc::new(Access::load(path.as_deref(), &options.allow, Remote::new(&options.remote)?)?);
-        Ok(Self { inner: RwLock::new(Arc::new(inner)), location, access, options })
+        Ok(Self { inner: Arc::new(RwLock::new(Arc::new(inner))), location, access, options })
     }
 
     /// Opens a repository in a directory: one of ours, or any Icechunk repository.
@@ -168,7 +169,7 @@ impl Repository {
             .execute()
             .await
             .map_err(Error::repository(format!("opening the repository {name}")))?;
-        Ok(Self { inner: RwLock::new(Arc::new(inner)), location: name, access, options })
+        Ok(Self { inner: Arc::new(RwLock::new(Arc::new(inner))), location: name, access, options })
     }
 
     /// Where the repository is, as it was given.

@@ -46,7 +46,7 @@ fn paths(argument: &str) -> Result<Vec<PathBuf>> {
             })?;
             if path.is_dir() {
                 search(&path, DEEPEST, &mut found)?;
-            } else {
+            } else if looks_like_grib(&path) || !index::grib_of_sidecar(&path.to_string_lossy()).is_empty() {
                 found.push(path);
             }
         }
@@ -54,7 +54,10 @@ fn paths(argument: &str) -> Result<Vec<PathBuf>> {
             return Ok(found);
         }
     }
-    Err(Error::not_found(format!("the source {argument}"), "give a file, a directory or a glob that is there"))
+    Err(Error::not_found(
+        format!("the source {argument}"),
+        "give a file, a directory that is there, or a glob that matches GRIB files",
+    ))
 }
 
 fn search(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
@@ -79,7 +82,7 @@ fn search(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()
 }
 
 /// A name that says GRIB, or content that does.
-fn looks_like_grib(path: &Path) -> bool {
+pub(crate) fn looks_like_grib(path: &Path) -> bool {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     if let Some(says) = named_like_grib(&name) {
         return says;

@@ -9,6 +9,7 @@ mod support;
 mod bad_input;
 mod cube_names;
 mod cubes;
+mod live;
 mod made_cycle;
 mod missing_is_not_nan;
 mod never_lost;

@@ -1,6 +1,7 @@
 //! The command line. Other tools call it: names and meanings stay.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -152,6 +153,31 @@ pub enum Command {
         #[arg(required = true, value_name = "ARRAY")]
         arrays: Vec<String>,
     },
+    /// Ingests what arrives in directories, prefixes or on standard input, for ever or until a run is complete.
+    Watch(Watch),
+    /// Each new snapshot as it is committed, with what changed in coordinates; one JSON object a line with --json.
+    Follow {
+        repository: PathBuf,
+        /// Begin after this snapshot: tag, snapshot id or date-time; the current one by default.
+        #[arg(long, value_name = "REF")]
+        since: Option<String>,
+        /// End when nothing was committed for so long: 30s, 10m, 2h
+        #[arg(long, value_parser = duration)]
+        timeout: Option<Duration>,
+        /// End after so many snapshots.
+        #[arg(long)]
+        count: Option<u64>,
+    },
+    /// Waits until every expected slot of a selection has arrived; prints the first snapshot in which they have.
+    Wait {
+        repository: PathBuf,
+        /// As in variable=t2m/u10,time=latest,step=0:48
+        #[arg(long, value_name = "SELECTION")]
+        select: String,
+        /// Give up after 30s, 10m, 2h; exit code 1 then.
+        #[arg(long, value_parser = duration)]
+        timeout: Option<Duration>,
+    },
     /// Points the branch main to an earlier snapshot again.
     Reset {
         repository: PathBuf,
@@ -232,6 +258,69 @@ pub struct Ingest {
     pub new_times: NewTimes,
 }
 
+#[derive(Debug, Args)]
+pub struct Watch {
+    pub repository: PathBuf,
+    /// Directories, remote prefixes that end in /, globs, patterns as for ingest, or - for standard input: a path, URL or
+    /// storage notification (S3, Event Grid) a line
+    #[arg(required = true)]
+    pub landings: Vec<String>,
+    /// A file that was neither closed nor renamed into place is whole when it did not change for so long.
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    pub settle: Duration,
+    /// About how long a commit of many files may take. A single file is committed at once.
+    #[arg(long, default_value = "500ms", value_parser = duration)]
+    pub max_delay: Duration,
+    /// How often prefixes, globs and patterns are listed.
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub interval: Duration,
+    /// End when every expected slot is there: of --select, or of the last reference time.
+    #[arg(long, value_enum)]
+    pub until: Option<Until>,
+    /// What --until complete waits for.
+    #[arg(long, value_name = "SELECTION", requires = "until")]
+    pub select: Option<String>,
+    /// End after this time: 6h
+    #[arg(long, value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// End when what is there was ingested.
+    #[arg(long)]
+    pub once: bool,
+    /// Decode and store these fields at once; the others become virtual.
+    #[arg(long, value_name = "SELECTION")]
+    pub materialise: Option<String>,
+    /// What happens when a slot is filled already.
+    #[arg(long, value_enum, default_value_t = OnConflict::Replace)]
+    pub on_conflict: OnConflict,
+    /// What happens to fields of a reference time that the cube does not have.
+    #[arg(long, value_enum, default_value_t = NewTimes::Allocate)]
+    pub new_times: NewTimes,
+    /// Take remote files too whose server gives neither ETag nor Last-Modified: a change would not be noticed.
+    #[arg(long)]
+    pub unverified: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Until {
+    /// Every expected slot has arrived.
+    Complete,
+}
+
+/// `500ms`, `2s`, `10m`, `2h`, `7d`
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..).unwrap_or_default() {
+        "ms" => 1e-3,
+        "s" | "" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        unit => return Err(format!("{unit:?} is no unit: write 500ms, 2s, 10m, 2h or 7d")),
+    };
+    let number: f64 = digits.parse().map_err(|_| "write 500ms, 2s, 10m, 2h or 7d".to_string())?;
+    Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
+}
+
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub enum NewTimes {
     Allocate,
@@ -243,6 +332,25 @@ pub enum OnConflict {
     Replace,
     Keep,
     Fail,
+}
+
+impl From<OnConflict> for gribchunk::Conflict {
+    fn from(policy: OnConflict) -> Self {
+        match policy {
+            OnConflict::Replace => Self::Replace,
+            OnConflict::Keep => Self::Keep,
+            OnConflict::Fail => Self::Fail,
+        }
+    }
+}
+
+impl From<NewTimes> for gribchunk::NewTimes {
+    fn from(policy: NewTimes) -> Self {
+        match policy {
+            NewTimes::Allocate => Self::Allocate,
+            NewTimes::Refuse => Self::Refuse,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

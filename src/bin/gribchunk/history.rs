@@ -89,6 +89,12 @@ fn print_diff(diff: &Diff) {
     if diff.basis == DiffBasis::AllReferences {
         println!("(neither is an ancestor of the other: all references were compared)");
     }
+    print_changes(diff);
+    println!("{} slots of {} arrays changed", diff.slots(), diff.arrays.len());
+}
+
+/// A line for each thing that changed.
+pub fn print_changes(diff: &Diff) {
     for change in &diff.metadata {
         let path = if change.path.is_empty() { "/" } else { &change.path };
         let values = if change.values.is_empty() { String::new() } else { format!(" {}", change.values.join(", ")) };
@@ -100,7 +106,6 @@ fn print_diff(diff: &Diff) {
             println!("{} {}: {} -> {}{replaced}", array.array, change.coordinates, change.before, change.after);
         }
     }
-    println!("{} slots of {} arrays changed", diff.slots(), diff.arrays.len());
 }
 
 fn metadata_text(change: MetadataChangeKind) -> &'static str {

@@ -6,6 +6,7 @@ mod examine;
 mod get;
 mod history;
 mod inspect;
+mod live;
 mod output;
 mod pictures;
 mod write;
@@ -93,6 +94,11 @@ async fn run(arguments: Arguments) -> gribchunk::Result<Outcome> {
             examine::explain(&repository, &array, &at, select.as_deref(), options, json).await
         }
         Command::Finalise { repository, arrays } => history::finalise(&repository, &arrays, options, json).await,
+        Command::Watch(watch) => live::watch(watch, options, json).await,
+        Command::Follow { repository, since, timeout, count } => {
+            live::follow(&repository, since.as_deref(), timeout, count, options, json).await
+        }
+        Command::Wait { repository, select, timeout } => live::wait(&repository, &select, timeout, options, json).await,
         Command::Reset { repository, to, force } => history::reset(&repository, &to, force, options, json).await,
     }
 }

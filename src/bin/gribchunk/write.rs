@@ -8,12 +8,10 @@ use gribchunk::ingest::FileReport;
 use gribchunk::ingest::references::{self, Inputs};
 use gribchunk::repository::Access;
 use gribchunk::source::{PatternValues, Remote, Sidecar};
-use gribchunk::{
-    Conflict, Error, IngestOptions, LayoutOptions, MaterialiseOptions, OpenOptions, Repository, Result, Selection,
-};
+use gribchunk::{Error, IngestOptions, LayoutOptions, MaterialiseOptions, OpenOptions, Repository, Result, Selection};
 use serde_json::json;
 
-use super::arguments::{Ingest, Init, NewTimes, OnConflict};
+use super::arguments::{Ingest, Init};
 use super::output::{Outcome, bytes, json_line, progress};
 
 /// How many refusals of a file are printed.
@@ -226,20 +224,11 @@ pub async fn ingest(arguments: Ingest, options: OpenOptions, json: bool) -> Resu
     } else {
         Repository::open(&arguments.repository, options).await?
     };
-    let on_conflict = match arguments.on_conflict {
-        OnConflict::Replace => Conflict::Replace,
-        OnConflict::Keep => Conflict::Keep,
-        OnConflict::Fail => Conflict::Fail,
-    };
-    let new_times = match arguments.new_times {
-        NewTimes::Allocate => gribchunk::NewTimes::Allocate,
-        NewTimes::Refuse => gribchunk::NewTimes::Refuse,
-    };
     let ingest_options = IngestOptions {
         materialise,
-        on_conflict,
+        on_conflict: arguments.on_conflict.into(),
         commit_each: arguments.commit_each,
-        new_times,
+        new_times: arguments.new_times.into(),
         unverified: arguments.unverified,
     };
     let values = pattern_values(&repository, pattern_times).await?;
@@ -345,7 +334,7 @@ fn dry_run(inputs: &Inputs, json: bool) -> Result<Outcome> {
     Ok(if inputs.not_there.is_empty() { Outcome::All } else { Outcome::Part })
 }
 
-fn print_file(file: &FileReport) {
+pub fn print_file(file: &FileReport) {
     let name = file.url.rsplit('/').next().unwrap_or(&file.url);
     if let Some(error) = &file.error {
         eprintln!("gribchunk: {error}");

@@ -233,7 +233,7 @@ fn futures_can_be_spawned(repository: &Repository, snapshot: &gribchunk::Snapsho
     send(gribchunk::allocate(repository, &[0]));
     send(gribchunk::inspect::coverage(snapshot, Some(selection)));
     send(gribchunk::inspect::diff(repository, &Reference::default(), &Reference::default()));
-    send(gribchunk::inspect::show(repository, &Reference::default()));
+    send(gribchunk::inspect::show(snapshot));
     send(repository.snapshot(&Reference::default()));
     send(repository.wait_for(selection, None));
     send(repository.follow("main"));

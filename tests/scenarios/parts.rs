@@ -9,7 +9,7 @@ use gribchunk::{LayoutOptions, OpenOptions, Repository, Snapshot, init, sample};
 use crate::support::*;
 
 /// Arrays of a file that are looked at: most files have fewer.
-const ARRAYS: usize = 4;
+const ARRAYS: usize = 2;
 
 /// Reads random parts of the first fields of every array of a file; how many parts were compared.
 async fn parts_of(path: &Path, random: &mut Numbers) -> usize {
@@ -33,7 +33,7 @@ async fn parts_of(path: &Path, random: &mut Numbers) -> usize {
         let (leading, spatial) = info.shape.split_at(slots);
         let Some(slot) = first_slot(&other, &array, leading).await else { continue };
         let Ok(Some(whole)) = other.read_chunk(&array, &slot).await else { continue };
-        for _ in 0..6 {
+        for _ in 0..4 {
             let block: Vec<Range<u64>> = spatial.iter().map(|&length| random_range(random, length)).collect();
             let wanted = part_of(&whole, spatial, &block);
             let region: Vec<Range<u64>> =
@@ -105,7 +105,7 @@ async fn of_every_packing_and_grid() {
     for file in &files {
         compared += parts_of(file, &mut random).await;
     }
-    assert!(compared > 250, "{compared}");
+    assert!(compared > 150, "{compared}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,5 +117,5 @@ async fn of_every_real_file() {
         compared += parts_of(&file, &mut random).await;
     }
     println!("{compared} parts of real fields agree with the whole");
-    assert!(compared > 700, "{compared}");
+    assert!(compared > 400, "{compared}");
 }

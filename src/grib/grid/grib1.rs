@@ -5,17 +5,6 @@ use super::{Angle, Earth, Geometry, Grid, Lambert, Mercator, PolarStereographic,
 use crate::grib::GribError;
 use crate::grib::sections::FieldSections;
 
-/// Where the vertical coordinates are, from 0; empty at the end when there are none.
-fn vertical_coordinates(section2: &[u8]) -> std::ops::Range<usize> {
-    match (section2.get(3), section2.get(4)) {
-        (Some(&number), Some(&location)) if number > 0 && location != 255 && location > 5 => {
-            let start = usize::from(location) - 1;
-            start..start + 4 * usize::from(number)
-        }
-        _ => section2.len()..section2.len(),
-    }
-}
-
 /// Number of values that bitmap or data section hold, where it can be told without decoding.
 pub(super) fn number_of_values(sections: &FieldSections<'_>) -> Option<u64> {
     if let Some(bitmap) = sections.bitmap {

@@ -26,10 +26,6 @@ impl<'a> Octets<'a> {
         }
     }
 
-    pub(super) fn bytes(&self) -> &'a [u8] {
-        self.bytes
-    }
-
     pub(super) fn malformed(&self, octet: usize, what: impl Into<String>) -> GribError {
         GribError::Malformed { offset: octet.saturating_sub(1) as u64, section: self.section, what: what.into() }
     }

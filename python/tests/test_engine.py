@@ -68,7 +68,7 @@ def test_indexing(repository, loaded, variable, indexers):
 
 @pytest.mark.parametrize("indexers", INDEXERS, ids=str)
 def test_indexing_of_what_is_not_a_cube(repository, loaded, indexers):
-    plain = loaded[["t2m"]].astype("float64").drop_vars(list(loaded.coords)).transpose(..., "longitude", "latitude")
+    plain = loaded[["t2m"]].astype("float64").drop_vars(list(loaded.t2m.coords)).transpose(..., "longitude", "latitude")
     with repository.transaction() as tx:
         encoding = {"t2m": {"chunks": (1, 2, 3, 10, 10)}}
         plain.to_zarr(tx.store, group="plain", mode="a", encoding=encoding, consolidated=False)

@@ -440,7 +440,9 @@ fn damaged_messages_are_refused_or_decoded_within_bounds() {
         let mut bytes = sample.bytes.clone();
         let count = [1, 1, 1, 2, 3][random.below(5)];
         let damages: Vec<_> = (0..count)
-            .filter_map(|_| (!bytes.is_empty()).then(|| damage(&mut bytes, sample, &samples, &mut random)))
+            .filter_map(
+                |_| if bytes.is_empty() { None } else { Some(damage(&mut bytes, sample, &samples, &mut random)) },
+            )
             .collect();
         damages.iter().for_each(|damage| *kinds.entry(*damage).or_default() += 1);
         examine(&format!("mutant {mutant} of {}, {damages:?}", sample.label), &bytes, sample, &damages, &mut tally);

@@ -203,18 +203,18 @@ async fn store_slots(
                 unchanged.push(slot);
             }
         }
-        let encoded: Vec<(&Slot, Result<Bytes>)> = futures::stream::iter(unchanged)
+        // Streams of owned slots and of futures that are there: otherwise this future would not be `Send`.
+        let owned: Vec<Slot> = unchanged.iter().map(|&slot| slot.clone()).collect();
+        let results: Vec<Result<Bytes>> = futures::stream::iter(owned)
             .map(|slot| {
-                let (snapshot, owned) = (snapshot.clone(), slot.clone());
-                let work = tokio::spawn(async move { encode_slot(&snapshot, &owned).await });
-                async move {
-                    let result = work.await.unwrap_or_else(|e| Err(Error::repository("decoding")(e)));
-                    (slot, result)
-                }
+                let snapshot = snapshot.clone();
+                let work = tokio::spawn(async move { encode_slot(&snapshot, &slot).await });
+                async move { work.await.unwrap_or_else(|e| Err(Error::repository("decoding")(e))) }
             })
             .buffered(threads)
             .collect()
             .await;
+        let encoded: Vec<(&Slot, Result<Bytes>)> = unchanged.into_iter().zip(results).collect();
         let mut uploads = Vec::new();
         for (slot, encoded) in encoded {
             match encoded {
@@ -228,14 +228,12 @@ async fn store_slots(
         }
         let payloads: Vec<(&Slot, u64, ChunkPayload)> = {
             let transaction = &*transaction;
-            futures::stream::iter(uploads)
-                .map(|(slot, bytes)| async move {
-                    let length = bytes.len() as u64;
-                    Ok::<_, Error>((slot, length, transaction.upload(slot, bytes).await?))
-                })
-                .buffered(16)
-                .try_collect()
-                .await?
+            let upload = |(slot, bytes): (_, Bytes)| async move {
+                let length = bytes.len() as u64;
+                Ok::<_, Error>((slot, length, transaction.upload(slot, bytes).await?))
+            };
+            let uploads: Vec<_> = uploads.into_iter().map(upload).collect();
+            futures::stream::iter(uploads).buffered(16).try_collect().await?
         };
         for (slot, length, payload) in payloads {
             transaction.set_stored(slot, Some(payload)).await?;

@@ -97,11 +97,10 @@ impl Snapshot {
             return Ok(());
         }
         for (batch, part) in indices.chunks(BATCH).zip(out.chunks_mut(BATCH * block.elements)) {
-            let mut sources: Vec<Source> = futures::stream::iter(batch.iter())
-                .map(|index| self.source(info, index))
-                .buffered(CONCURRENT_FETCHES)
-                .try_collect()
-                .await?;
+            // Not a stream that maps references: this future would not be `Send`.
+            let looks: Vec<_> = batch.iter().map(|index| self.source(info, index)).collect();
+            let mut sources: Vec<Source> =
+                futures::stream::iter(looks).buffered(CONCURRENT_FETCHES).try_collect().await?;
             self.fetch_remote(info, batch, block, &mut sources).await?;
             blocking(|| self.shared.assemble(self, info, batch, &sources, block, part))?;
         }

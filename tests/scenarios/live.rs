@@ -200,7 +200,9 @@ async fn a_follower_skips_nothing() {
                 for round in 0..8 {
                     // Another modification time is another version of the file.
                     set_modified(&source, std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + round));
-                    gribchunk::ingest(&repository, &[source.clone()], &IngestOptions::default(), |_| {}).await.unwrap();
+                    gribchunk::ingest(&repository, std::slice::from_ref(&source), &IngestOptions::default(), |_| {})
+                        .await
+                        .unwrap();
                 }
             })
         })

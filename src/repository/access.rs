@@ -187,7 +187,10 @@ impl Access {
         if let Some(parent) = file.parent() {
             std::fs::create_dir_all(parent).map_err(Error::io(parent))?;
         }
-        let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
+        // Tasks of one process may write at the same time.
+        static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let temporary = file.with_extension(format!("{}-{number}.tmp", std::process::id()));
         std::fs::write(&temporary, text).map_err(Error::io(&temporary))?;
         std::fs::rename(&temporary, file).map_err(Error::io(file))
     }

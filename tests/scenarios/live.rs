@@ -18,14 +18,17 @@ struct Watching {
 }
 
 impl Watching {
-    fn start(repository: &Repository, landing: &Path, options: WatchOptions) -> Self {
+    /// Returns when it watches: a file that was there before must settle.
+    async fn start(repository: &Repository, landing: &Path, options: WatchOptions) -> Self {
         let told = Arc::new(Mutex::new(Vec::new()));
         let (repository, landing) = (repository.clone(), vec![landing.display().to_string()]);
         let events = Arc::clone(&told);
         let task = tokio::spawn(async move {
             watch(&repository, &landing, &options, |event| events.lock().unwrap().push(event.clone())).await
         });
-        Self { told, task }
+        let watching = Self { told, task };
+        watching.until("the beginning", |w| !w.told.lock().unwrap().is_empty()).await;
+        watching
     }
 
     /// The commits that were told of.
@@ -78,7 +81,7 @@ async fn files_become_commits_and_readers_are_told() {
         tokio::spawn(async move { repository.wait_for(&selection, Some(Duration::from_secs(60))).await })
     };
     let options = WatchOptions { until_complete: Some(Selection::default()), ..patient() };
-    let watching = Watching::start(&repository, &landing, options);
+    let watching = Watching::start(&repository, &landing, options).await;
     let mut snapshots = Vec::new();
     for (count, step) in [(1, 3), (2, 0), (3, 6)] {
         let (name, content) = ens_file(step);
@@ -113,7 +116,7 @@ async fn a_file_that_is_still_written_waits() {
     let (name, content) = ens_file(0);
     std::fs::write(landing.join("other.grib2.part"), &content).unwrap();
     std::fs::write(landing.join("notes"), "no message").unwrap();
-    let watching = Watching::start(&repository, &landing, patient());
+    let watching = Watching::start(&repository, &landing, patient()).await;
     let path = landing.join("deep/down").join(&name);
     let mut file = std::fs::File::create(&path).unwrap();
     file.write_all(&content[..content.len() / 2]).unwrap();
@@ -143,7 +146,7 @@ async fn a_damaged_file_is_reported_and_tried_again() {
     let landing = folder.join("landing");
     std::fs::create_dir(&landing).unwrap();
     let options = WatchOptions { settle: Duration::from_millis(300), ..patient() };
-    let watching = Watching::start(&repository, &landing, options);
+    let watching = Watching::start(&repository, &landing, options).await;
     let (name, content) = ens_file(0);
     // It was renamed into place, but it does not end with a message: it counts when it does not change for a while.
     land(&landing, &name, &content[..content.len() - 500]);
@@ -170,7 +173,7 @@ async fn a_burst_shares_commits() {
     let landing = folder.join("landing");
     std::fs::create_dir(&landing).unwrap();
     let options = WatchOptions { until_complete: Some(Selection::default()), ..patient() };
-    let watching = Watching::start(&repository, &landing, options);
+    let watching = Watching::start(&repository, &landing, options).await;
     let mut count = 0;
     for step in [0, 3, 6] {
         let (_, content) = ens_file(step);
